@@ -1,0 +1,1 @@
+"""One base network into a family: compound coefficients, members, the training recipe of each."""

@@ -1,0 +1,14 @@
+"""Fixtures that several rooms' tests share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of benchmark data beside the project; tests that want it skip where it is missing."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the benchmark data (../shared/data) is not there")
+    return folder
