@@ -1,0 +1,59 @@
+"""What a network is, and which ones may be proposed.
+
+This file is the room's door. What needs torch is loaded on first use, so `import search_space` leaves torch out.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from search_space.catalog import ARCHITECTURES, Published, architecture, published
+from search_space.choices import BlockChoice, Decision, StageChoices
+from search_space.ops import OPS, Cost, Op, round_width
+from search_space.space import Space
+from search_space.spaces import SPACES, load_space
+from search_space.spec import Activation, ArchSpec, BlockSpec, HeadSpec, Padding, StageSpec, StemSpec
+
+if TYPE_CHECKING:
+    from search_space.convert import from_timm, from_torchvision
+    from search_space.network import Network, build_network
+
+__all__ = [
+    "ARCHITECTURES",
+    "OPS",
+    "SPACES",
+    "Activation",
+    "ArchSpec",
+    "BlockChoice",
+    "BlockSpec",
+    "Cost",
+    "Decision",
+    "HeadSpec",
+    "Network",
+    "Op",
+    "Padding",
+    "Published",
+    "Space",
+    "StageChoices",
+    "StageSpec",
+    "StemSpec",
+    "architecture",
+    "build_network",
+    "from_timm",
+    "from_torchvision",
+    "load_space",
+    "published",
+    "round_width",
+]
+
+_WITH_TORCH = {
+    "Network": "search_space.network",
+    "build_network": "search_space.network",
+    "from_timm": "search_space.convert",
+    "from_torchvision": "search_space.convert",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_WITH_TORCH[name]), name)

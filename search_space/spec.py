@@ -17,6 +17,8 @@ __all__ = ["Activation", "ArchSpec", "BlockSpec", "HeadSpec", "Padding", "StageS
 
 Activation = Literal["silu", "relu", "relu6"]
 Padding = Literal["symmetric", "same"]
+_ACTIVATIONS: tuple[str, ...] = get_args(Activation)
+_PADDINGS: tuple[str, ...] = get_args(Padding)
 
 _STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 _NEUTRAL: dict[str, float] = {"kernel": 1, "expansion": 1, "se_ratio": 0.0}
@@ -47,7 +49,9 @@ def check_block_settings(owner: str, op: str, kernel: int, expansion: int, se_ra
     given = {"kernel": kernel, "expansion": expansion, "se_ratio": se_ratio}
     for name, neutral in _NEUTRAL.items():
         if name not in OPS[op].settings and given[name] != neutral:
-            raise ValueError(f"{owner}.{name} has no meaning for op {op!r} and must be {neutral:g}, got {given[name]!r}")
+            raise ValueError(
+                f"{owner}.{name} has no meaning for op {op!r} and must be {neutral:g}, got {given[name]!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +92,7 @@ class StageSpec:
         check_integer("StageSpec", "width", self.width, 1, MAX_WIDTH)
         check_integer("StageSpec", "depth", self.depth, 1, MAX_DEPTH)
         check_integer("StageSpec", "stride", self.stride, 1, 8)
-        object.__setattr__(self, "se_ratio", float(self.se_ratio))
+        object.__setattr__(self, "se_ratio", float(self.se_ratio) + 0.0)  # -0.0 is 0.0, also in the key
 
     def __str__(self) -> str:
         op = OPS[self.op]
@@ -151,8 +155,8 @@ class ArchSpec:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("ArchSpec.stages must hold at least one stage, got none")
-        check_choice("ArchSpec", "activation", self.activation, get_args(Activation))
-        check_choice("ArchSpec", "padding", self.padding, get_args(Padding))
+        check_choice("ArchSpec", "activation", self.activation, _ACTIVATIONS)
+        check_choice("ArchSpec", "padding", self.padding, _PADDINGS)
         if not isinstance(self.norm_eps, float) or not 0 < self.norm_eps < 1:
             raise ValueError(f"ArchSpec.norm_eps must be a float between 0 and 1, got {self.norm_eps!r}")
 
@@ -209,7 +213,7 @@ class ArchSpec:
         """The one description of this network: layers that do nothing left out, equal neighbours joined.
 
         Two stages are one where the second changes neither width nor resolution and has the first one's op and
-        settings. A network that is left without a stage keeps its last one.
+        settings (up to the deepest stage there may be). A network that is left without a stage keeps its last one.
         """
         stages: list[StageSpec] = []
         channels = self.stem.width
@@ -220,7 +224,10 @@ class ArchSpec:
                 stage = replace(stage, depth=1)
             channels = stage.width
             if stages and replace(stages[-1], depth=1, stride=1) == replace(stage, depth=1):
-                stages[-1] = replace(stages[-1], depth=stages[-1].depth + stage.depth)
+                depth = stages[-1].depth + stage.depth
+                stages[-1] = replace(stages[-1], depth=min(depth, MAX_DEPTH))
+                if depth > MAX_DEPTH:
+                    stages.append(replace(stage, depth=depth - MAX_DEPTH))
             else:
                 stages.append(stage)
         return replace(self, stages=tuple(stages) or (replace(self.stages[-1], depth=1),))

@@ -1,0 +1,62 @@
+# make demo    set up, then a search of three minutes on images that come with the project
+# make test    set up with the development tools, then the whole test suite
+# make check   format, lint, types, and which room may import which
+#
+# PYTHON=python3.12 names the interpreter, VENV=DIR the virtual environment; PYTEST_ARGS and DEMO_ARGS are handed on.
+
+SHELL := /bin/bash
+PYTHON ?=
+VENV ?= .venv
+BUDGET ?= 3m
+PIP_INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+.PHONY: help demo test check format clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/nas search --budget $(BUDGET) $(DEMO_ARGS)
+
+test: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The last word of each recipe is the stamp: it is there when everything before it went well.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV) (torch is large: this may take some minutes)"
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV), with the development tools (torch is large: this may take some minutes)"
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $(VENV)/.installed $@
+
+$(VENV)/bin/python:
+	@candidates='$(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)'; found=; \
+	for python in $$candidates; do \
+	    if command -v "$$python" >/dev/null && \
+	        "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "error: Python 3.11 or newer is needed; looked for: $$candidates. Name one with make PYTHON=/path/to/python" >&2; \
+	    exit 2; \
+	fi; \
+	if ! "$$found" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "error: $$found has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; \
+	    exit 2; \
+	fi; \
+	"$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

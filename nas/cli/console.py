@@ -1,0 +1,30 @@
+"""What commands print with: text that a terminal cannot be tricked by, and one JSON document."""
+
+import json
+import sys
+from typing import Any
+
+__all__ = ["print_error", "print_json", "print_note", "printable"]
+
+
+def printable(text: str) -> str:
+    """`text` on one line without control signs: what comes from a file may move a cursor or hide what it says."""
+    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "?" for sign in text)
+
+
+def print_json(document: Any) -> None:
+    """The command's one document, on stdout."""
+    print(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_note(text: str) -> None:
+    """A line beside the result, on stderr."""
+    print(printable(text), file=sys.stderr)
+
+
+def print_error(text: str) -> None:
+    """Why the command ends, on stderr; a fault of several lines keeps them."""
+    first, *others = text.splitlines() or [""]
+    print(f"error: {printable(first)}", file=sys.stderr)
+    for line in others:
+        print(f"       {printable(line)}", file=sys.stderr)

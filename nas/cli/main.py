@@ -1,0 +1,141 @@
+"""Finds the command, parses its flags, runs it, and turns how it ended into an exit code.
+
+A command is a module with a frozen dataclass `Config` (its flags, parsed by tyro; the class's docstring is the help
+text) and `run(config: Config) -> int`. Adding one is a row of `COMMANDS`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
+"""
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
+    "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
+    "describe": ("nas.cli.describe", "a network stage by stage: parameters, multiply-adds, output sizes"),
+    "spaces": ("nas.cli.spaces", "the named search spaces; check a space of your own"),
+    "doctor": ("nas.cli.doctor", "check this installation and this machine"),
+}
+"""Commands by name: the module, and what the list says of it."""
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+ROOMS = ("nas", "search_space", "supernet", "scaling", "results")
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name.ljust(width)}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: nas COMMAND [OPTIONS]",
+            "",
+            "Search for networks that train fast, weighing accuracy against the time of a training step.",
+            "",
+            "commands:",
+            *rows,
+            "",
+            "example: nas search --budget 3m",
+            "",
+            "nas COMMAND --help tells a command's options; nas --version the version.",
+        ]
+    )
+
+
+def _complain(message: str, *, as_json: bool, code: int) -> int:
+    from nas.cli.console import print_error, print_json
+
+    print_error(message)
+    if as_json:
+        print_json({"error": message, "exit_code": code})
+    return code
+
+
+def _unknown(name: str, *, as_json: bool) -> int:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"commands are {', '.join(COMMANDS)}"
+    return _complain(f"no command {name!r}: {hint}", as_json=as_json, code=BAD_INPUT)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether our own code raised it: then its message names the rule and the value. Others' are faults to report."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).split(".")[0] in ROOMS
+
+
+def _run_command(name: str, args: Sequence[str]) -> int:
+    module = import_module(COMMANDS[name][0])
+    import tyro
+
+    flags = (tyro.conf.FlagCreatePairsOff,)
+    config = tyro.cli(module.Config, prog=f"nas {name}", args=list(args), config=flags)
+    code = module.run(config)
+    sys.stdout.flush()
+    return int(code)
+
+
+def _guarded(name: str, args: Sequence[str]) -> int:
+    as_json = "--json" in args
+    try:
+        return _run_command(name, args)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else DONE if ended.code is None else FAILED
+        if as_json and code == BAD_INPUT:
+            from nas.cli.console import print_json
+
+            print_json({"error": "wrong usage: see what stderr says", "exit_code": code})
+        return code
+    except KeyboardInterrupt:
+        return _complain("interrupted", as_json=as_json, code=INTERRUPTED)
+    except BrokenPipeError:
+        raise
+    except ValueError as error:
+        from results import RunWriteError
+
+        if not _is_ours(error):
+            traceback.print_exc()
+            return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
+        code = FAILED if isinstance(error, RunWriteError) else BAD_INPUT
+        return _complain(str(error), as_json=as_json, code=code)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", as_json=as_json, code=FAILED)
+    except Exception as error:
+        traceback.print_exc()
+        return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run `nas` with `args` (None: the process's own) and return its exit code."""
+    args = list(sys.argv[1:] if args is None else args)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        if not args or args[0] in ("-h", "--help", "help"):
+            print(_usage())
+            code = DONE
+        elif args[0] == "--version":
+            from importlib.metadata import version
+
+            print(f"nas {version('trainaware-nas')}")
+            code = DONE
+        elif args[0] in COMMANDS:
+            code = _guarded(args[0], args[1:])
+        else:
+            code = _unknown(args[0], as_json="--json" in args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader has gone (`nas pareto RUN | head`): say nothing, and keep Python from saying it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED

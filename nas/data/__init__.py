@@ -1,0 +1,49 @@
+"""Data sets by name or by folder: made ready once, split by seed, given out in batches.
+
+Describing and preparing data needs no torch; what makes batches is imported when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from nas.data.config import DataConfig, DataError
+from nas.data.prepared import ImageSet, PreparedData, prepare
+from nas.data.source import Split
+from nas.data.table import DATASETS, FOLDER, Dataset, dataset
+
+if TYPE_CHECKING:
+    from nas.data.augment import Augment, CropFlip
+    from nas.data.batches import DeviceImages, eval_batches, train_batches
+
+__all__ = [
+    "DATASETS",
+    "FOLDER",
+    "Augment",
+    "CropFlip",
+    "DataConfig",
+    "DataError",
+    "Dataset",
+    "DeviceImages",
+    "ImageSet",
+    "PreparedData",
+    "Split",
+    "dataset",
+    "eval_batches",
+    "prepare",
+    "train_batches",
+]
+
+_WITH_TORCH = {
+    "Augment": "augment",
+    "CropFlip": "augment",
+    "DeviceImages": "batches",
+    "eval_batches": "batches",
+    "train_batches": "batches",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

@@ -1,0 +1,80 @@
+"""The table of data sets. A new one is one row; the contract test finds it."""
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.data.config import DataConfig, DataError, printable
+from nas.data.folder import open_folder
+from nas.data.named import open_cifar, open_digits
+from nas.data.source import Source
+
+__all__ = ["DATASETS", "FOLDER", "Dataset", "dataset"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A row of the table.
+
+    Args:
+        summary: one line.
+        image_size: side of its images in pixels, or None where they vary.
+        flip: whether an image seen in a mirror is still of its class.
+        uses_root: whether it is looked for, and downloaded, below `DataConfig.root`.
+        open: finds it.
+    """
+
+    summary: str
+    image_size: int | None
+    flip: bool
+    uses_root: bool = False
+    open: Callable[[DataConfig], Source]
+
+
+DATASETS: dict[str, Dataset] = {
+    "digits": Dataset(
+        summary="1,797 handwritten digits, 8x8, 10 classes; comes with scikit-learn",
+        image_size=8,
+        flip=False,
+        open=open_digits,
+    ),
+    "cifar10": Dataset(
+        summary="60,000 photographs, 32x32, 10 classes",
+        image_size=32,
+        flip=True,
+        uses_root=True,
+        open=open_cifar,
+    ),
+    "cifar100": Dataset(
+        summary="60,000 photographs, 32x32, 100 classes",
+        image_size=32,
+        flip=True,
+        uses_root=True,
+        open=open_cifar,
+    ),
+}
+
+FOLDER = Dataset(
+    summary="any folder: DIR/train and DIR/val or DIR/test, or DIR/<class>; images in one folder a class",
+    image_size=None,
+    flip=True,
+    open=open_folder,
+)
+
+
+def dataset(data: str) -> Dataset:
+    """The row of a name, or the folder's row.
+
+    Raises:
+        DataError: for what is neither a name nor a folder.
+    """
+    if data in DATASETS:
+        return DATASETS[data]
+    path = Path(data).expanduser()
+    if not path.is_dir():
+        close = difflib.get_close_matches(data, DATASETS, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        what = "is not a folder" if path.exists() else "does not exist"
+        raise DataError(f"data must be one of {', '.join(DATASETS)} or a folder, but {printable(data)!r} {what}{hint}")
+    return FOLDER

@@ -1,0 +1,130 @@
+"""How much a search may spend, and whether one more trial fits.
+
+A budget is a number of trials, wall-clock time, or device time (devices held x seconds). A trial is admitted only
+where it is expected to end within the budget; what runs is always finished. So a budget is overrun by at most what
+one trial takes longer than the longest before it.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Self
+
+__all__ = ["Budget", "BudgetKeeper"]
+
+BudgetKind = Literal["trials", "wall", "gpu", "cpu"]
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """`amount` is trials for kind `trials`, seconds of wall clock for `wall`, device-seconds for `gpu` and `cpu`."""
+
+    kind: BudgetKind
+    amount: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`40` trials; `90s`, `30m`, `8h`, `2d` wall clock; `6gpu-h`, `6cpu-h` (also -m, -s, -d) of device time."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:(gpu|cpu)-)?(s|m|min|h|d)?", text.strip().lower())
+        rule = f"a budget must be trials (40), time (30m, 8h, 2d) or device time (6gpu-h, 6cpu-h), got {text!r}"
+        if match is None:
+            raise ValueError(rule)
+        number, device, unit = match.groups()
+        if unit is None:
+            if device or not number.isdigit():
+                raise ValueError(rule)
+            kind: BudgetKind = "trials"
+            amount = float(number)
+        else:
+            kind = device or "wall"
+            amount = float(number) * _SECONDS[unit]
+        if not 0 < amount < 1e9:
+            raise ValueError(f"a budget must be above 0, and under 1e9 trials or seconds, got {text!r}")
+        return cls(kind=kind, amount=amount)
+
+    def describe(self, amount: float) -> str:
+        """`amount` of this kind of budget, for a person."""
+        if self.kind == "trials":
+            return f"{amount:.0f} trial{'' if round(amount) == 1 else 's'}"
+        unit, seconds = next(
+            ((unit, size) for unit, size in (("h", 3600), ("m", 60)) if amount >= 2 * size or amount == size), ("s", 1)
+        )
+        number = f"{amount / seconds:.1f}".removesuffix(".0")
+        return f"{number}{unit}" if self.kind == "wall" else f"{number}{self.kind}-{unit}"
+
+
+class BudgetKeeper:
+    """Keeps the books of one run: what was spent, what runs, and whether another trial fits.
+
+    All times are seconds on the run's own clock, which the caller reads and which goes on where an interrupted
+    session stopped. `devices` is how many of the budget's devices one trial holds (1 where the kind has none).
+    """
+
+    def __init__(self, budget: Budget, *, devices: float = 1.0, expected_s: float = 0.0) -> None:
+        self.budget = budget
+        self._devices = devices
+        self._expected_s = expected_s
+        self._longest_s = 0.0
+        self._running: dict[int, float] = {}
+        self._finished = 0
+        self._device_seconds = 0.0
+
+    @property
+    def expected_s(self) -> float:
+        """How long the next trial is expected to take: as the longest so far, or what was estimated beforehand."""
+        return self._longest_s or self._expected_s
+
+    def expect(self, seconds: float) -> None:
+        """An estimate of a trial's seconds, in force until one has finished."""
+        self._expected_s = seconds
+
+    def start(self, index: int, now_s: float) -> None:
+        self._running[index] = now_s
+
+    def finish(self, index: int, *, seconds: float, device_seconds: float, typical: bool) -> None:
+        """Trial `index` ended. `typical`: it ran its full course, so its length says how long others will take."""
+        self._running.pop(index, None)
+        self._finished += 1
+        self._device_seconds += device_seconds
+        if typical:
+            self._longest_s = max(self._longest_s, seconds)
+
+    def forget(self, index: int) -> None:
+        """Trial `index` was started and will not end: it is as if it had not been."""
+        self._running.pop(index, None)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def _committed(self, now_s: float) -> float:
+        """Spent, and what the running ones are still expected to spend."""
+        if self.budget.kind == "trials":
+            return self._finished + len(self._running)
+        if self.budget.kind == "wall":
+            return now_s
+        ahead = sum(max(self.expected_s, now_s - started_s) for started_s in self._running.values())
+        return self._device_seconds + ahead * self._devices
+
+    def admits(self, now_s: float) -> bool:
+        """Whether one more trial, started now, is expected to end within the budget."""
+        match self.budget.kind:
+            case "trials":
+                needed = 1.0
+            case "wall":
+                needed = self.expected_s
+            case "gpu" | "cpu":
+                needed = self.expected_s * self._devices
+        return self._committed(now_s) + needed <= self.budget.amount
+
+    def left(self, now_s: float) -> float:
+        """What is not yet spent, in the budget's unit, at least 0."""
+        match self.budget.kind:
+            case "trials":
+                spent = float(self._finished)
+            case "wall":
+                spent = now_s
+            case "gpu" | "cpu":
+                running = sum(now_s - started_s for started_s in self._running.values())
+                spent = self._device_seconds + running * self._devices
+        return max(0.0, self.budget.amount - spent)

@@ -1,0 +1,114 @@
+"""What a search is asked to do, as one frozen value that is saved with the run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from nas.data import DataConfig
+from nas.search.budget import Budget
+from nas.train import Recipe, TrainLength
+from results import Limits
+
+__all__ = ["SearchConfig"]
+
+DTypeChoice = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Search a space for networks that are accurate, small and fast to train.
+
+    Args:
+        space: a named space (`nas spaces`) or a JSON or YAML file of one.
+        data: `digits`, `cifar10`, `cifar100`, or a folder of images (DIR/train and DIR/test or DIR/val, or one folder
+            a class).
+        data_root: where a named data set lies.
+        download: fetch a named data set that is not there.
+        holdout: share of the train images that the search's accuracy is measured on. Test images are never touched.
+        max_images: use only so many train images, the classes in proportion.
+        budget: trials (`40`), wall clock (`30m`, `8h`) or device time (`6gpu-h`, `6cpu-h`).
+        train_length: of a candidate's short training, in steps (`450`) or epochs (`2ep`).
+        recipe: of the short training.
+        image_size: train size in pixels; the space's where not given.
+        w: exponent of step time in the reward.
+        v: exponent of params in the reward.
+        max_params, min_params: what lies outside is never trained.
+        max_step_time: as a ratio to the reference network; what is slower is never trained.
+        min_accuracy: what is less accurate stands on no front.
+        sampler: how candidates are proposed: `random` (the paper's) or `tpe` (Optuna's).
+        seed: of the candidates, the held-out images, and every training.
+        workers: trials at once; as many as the machine's processors or GPUs allow where not given.
+        device: `cpu`, `cuda`, or `auto`.
+        cpus_per_trial: processors (and threads) of one trial.
+        gpus_per_trial: GPUs of one trial, fractions too; 1 on CUDA where not given.
+        dtype: `bfloat16` is autocast; `auto` takes it where it was measured to be clearly faster.
+        deadline: seconds after which a trial is ended; ten times the expected where not given.
+        address: of a running Ray cluster (`auto` or HOST:PORT); a Ray of its own on this machine where not given.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    space: str = "efficientnetv2-tiny"
+    data: str = "digits"
+    data_root: Path | None = None
+    download: bool = False
+    holdout: float = 0.1
+    max_images: int | None = None
+    budget: str = "30m"
+    train_length: str = "450"
+    recipe: Recipe = field(default_factory=Recipe)
+    image_size: int | None = None
+    w: float = -0.07
+    v: float = -0.05
+    max_params: int | None = None
+    min_params: int | None = None
+    max_step_time: float | None = None
+    min_accuracy: float | None = None
+    sampler: str = "random"
+    seed: int = 0
+    workers: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cpus_per_trial: int = 1
+    gpus_per_trial: float | None = None
+    dtype: DTypeChoice = "auto"
+    deadline: float | None = None
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        Budget.parse(self.budget)
+        TrainLength.parse(self.train_length)
+        self.limits()
+        for name, low in (("workers", 1), ("cpus_per_trial", 1), ("seed", 0), ("image_size", 4)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise ValueError(f"{name} must be at least {low}, got {value}")
+        if self.gpus_per_trial is not None:
+            if self.gpus_per_trial < 0 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
+                raise ValueError(
+                    f"gpus_per_trial must be a fraction of 1 or a whole number of GPUs, got {self.gpus_per_trial}"
+                )
+            if self.device == "cpu" and self.gpus_per_trial > 0:
+                raise ValueError(f"gpus_per_trial must be 0 on device cpu, got {self.gpus_per_trial}")
+            if self.device == "cuda" and self.gpus_per_trial == 0:
+                raise ValueError("gpus_per_trial must be above 0 on device cuda, got 0")
+        if self.deadline is not None and not self.deadline > 0:
+            raise ValueError(f"deadline must be above 0 seconds, got {self.deadline}")
+
+    def limits(self) -> Limits:
+        return Limits(
+            max_params=self.max_params,
+            min_params=self.min_params,
+            max_step_time=self.max_step_time,
+            min_accuracy=self.min_accuracy,
+        )
+
+    def data_config(self, image_size: int) -> DataConfig:
+        return DataConfig(
+            data=self.data,
+            image_size=image_size,
+            root=self.data_root,
+            holdout=self.holdout,
+            split_seed=self.seed,
+            max_images=self.max_images,
+            download=self.download,
+        )

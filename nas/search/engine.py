@@ -1,0 +1,218 @@
+"""Ray Tune carries a loop's candidates to workers and their results back. All that is known of Ray Tune stands here.
+
+Ray's own stores (its result folders, its experiment state) are never read: the run's record is the driver's. Ray runs
+quiet, on the loopback, without a dashboard, in a temporary folder of its own that goes with it.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from nas.search.loop import Finished, SearchLoop
+from nas.search.task import Probe
+from nas.search.worker import PROBE_DEADLINE_S, TrialCall, run_trial
+from results import TrialStatus
+
+__all__ = ["Cluster", "EngineError", "Resources", "ray_session", "run_search"]
+
+PROBE_INDEX = -1
+MAX_ENGINE_FAILURES = 2
+_TEMPORARY_PREFIX = "nas-ray-"
+_OBJECT_STORE_BYTES = 128 << 20
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Ray's memory monitor ends the whole search where it kills one worker; each trial has a limit of its own.
+    "RAY_memory_monitor_refresh_ms": "0",
+    # A trial runs at the priority that the user gave the command, as its step time is read under it.
+    "RAY_worker_niceness": "0",
+}
+
+
+class EngineError(RuntimeError):
+    """The machines under a search failed, not a candidate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one trial holds, and how many run at once."""
+
+    cpus: int
+    gpus: float
+    workers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What a Ray cluster has."""
+
+    cpus: float
+    gpus: float
+    largest_node_cpus: float
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None) -> Iterator[Cluster]:
+    """A Ray of our own on this machine, or the user's at `address`."""
+    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    folder: Path | None = None
+    if address is None:
+        # One secret for this session, in this process and its children only; nothing is written to the home folder.
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+        # On Linux this makes every part of Ray bind to 127.0.0.1; a test looks at the sockets.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        _remove_leftovers()
+        folder = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-"))
+    import ray
+
+    try:
+        if folder is not None:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=str(folder),
+            )
+        else:
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise ValueError(f"--address: no Ray cluster was reached at {address!r}: {error}") from None
+        total = ray.cluster_resources()
+        yield Cluster(
+            cpus=total.get("CPU", 0.0),
+            gpus=total.get("GPU", 0.0),
+            largest_node_cpus=max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0),
+        )
+    finally:
+        with _signals_ignored():
+            ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _signals_ignored() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _remove_leftovers() -> None:
+    """Temporary folders of drivers that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY_PREFIX}*"):
+        pid = folder.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and not psutil.pid_exists(int(pid)) and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_search(
+    loop: SearchLoop,
+    *,
+    make_call: Callable[[int, Any], TrialCall],
+    probe_call: TrialCall,
+    on_probe: Callable[[Probe], None],
+    resources: Resources,
+    on_tick: Callable[[], None],
+) -> None:
+    """Run trials until the loop is over. A first signal (Ctrl-C, SIGTERM) lets what runs finish; a second one raises.
+
+    Args:
+        make_call: what to send to a worker for (index, candidate).
+        probe_call: sent before the first trial; `on_probe` is told what it found.
+        on_tick: called several times a second.
+
+    Raises:
+        EngineError: where Ray fails again and again, or the probe fails.
+        KeyboardInterrupt: on the second signal.
+    """
+    failures = 0
+    with _graceful_signals(loop):
+        while not loop.over:
+            searcher = _make_searcher(loop, make_call, None if failures else probe_call, on_probe, on_tick)
+            problem = _fit(searcher, resources)
+            if searcher.error is not None:
+                raise searcher.error
+            if loop.over:
+                break
+            failures += 1
+            loop.forget_running()
+            if failures > MAX_ENGINE_FAILURES:
+                raise EngineError(f"Ray ended {failures} times before the search did: {problem}")
+
+
+def _fit(searcher: Any, resources: Resources) -> str | None:
+    """One Tune experiment; what it died of, if it did."""
+    from ray import tune
+
+    storage = tempfile.mkdtemp(prefix="tune-", dir=_session_folder())
+    tuner = tune.Tuner(
+        tune.with_resources(_trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True, metric="seconds", mode="min"),
+        run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0, log_to_file=False),
+    )
+    try:
+        with _stdout_to_stderr():
+            tuner.fit()
+    except KeyboardInterrupt:
+        raise
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _session_folder() -> str:
+    import ray
+
+    return str(Path(ray._private.worker._global_node.get_temp_dir_path()))
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Tune prints a line of its own whatever its verbosity."""
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def _trainable(config: dict[str, Any]) -> None:
+    from ray import tune
+
+    tune.report(run_trial(config["call"]))
+
+
+@contextlib.contextmanager
+def _graceful_signals(loop: SearchLoop) -> Iterator[None]:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if loop.stop_reason is not None and loop.interrupted:
+            raise KeyboardInterrupt
+        loop.interrupt(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,146 @@
+"""Run one call in a child process with a deadline and a memory limit, so that whatever becomes of it is a value.
+
+The child is forked from a server that has torch imported already (multiprocessing's forkserver), which costs some
+50 ms a trial instead of seconds. A hang, a crash of the interpreter, an out-of-memory kill end the child alone; the
+memory that it held, on a GPU too, is given back with it.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+__all__ = ["ChildOutcome", "run_in_child"]
+
+_PRELOAD = ["nas.search.evaluate"]
+_GRACE_S = 10.0
+_LOOK_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildOutcome:
+    """`value` is what the call returned where `ended` is `returned`; otherwise `reason` says what happened."""
+
+    ended: Literal["returned", "raised", "out_of_memory", "timed_out", "died"]
+    value: Any = None
+    reason: str | None = None
+
+
+def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: int | None = None) -> ChildOutcome:
+    """A call in a fresh process.
+
+    Args:
+        call: `module:function`; so that this process need not import it.
+        arguments: and the result: picklable.
+        deadline_s: seconds after which the child is killed.
+        memory_bytes: how much memory of its own the child may hold before it is killed; None for no limit. It is
+            looked at four times a second, so that a burst can pass it; then the kernel's own killer takes the child.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOAD)
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_child_main, args=(sender, call, arguments), daemon=True)
+    with _main_module_hidden():
+        child.start()
+    sender.close()
+    try:
+        end = time.monotonic() + deadline_s
+        while not receiver.poll(_LOOK_EVERY_S):
+            if time.monotonic() > end:
+                return ChildOutcome(ended="timed_out", reason=f"took longer than its deadline of {deadline_s:.0f} s")
+            held = _private_bytes(child.pid)
+            if memory_bytes is not None and held > memory_bytes:
+                reason = f"held {held / 2**20:.0f} MiB of memory, its limit is {memory_bytes / 2**20:.0f} MiB"
+                return ChildOutcome(ended="out_of_memory", reason=reason)
+        outcome: ChildOutcome = receiver.recv()
+        child.join(_GRACE_S)
+        return outcome
+    except EOFError:
+        child.join(_GRACE_S)
+        return _died(child.exitcode)
+    finally:
+        receiver.close()
+        child.kill()
+        child.join()
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Keep multiprocessing from importing the parent's main script (Ray's worker, a user's notebook) in the child."""
+    main = sys.modules.pop("__main__", None)
+    sys.modules["__main__"] = type(sys)("__main__")
+    try:
+        yield
+    finally:
+        if main is not None:
+            sys.modules["__main__"] = main
+
+
+def _private_bytes(pid: int | None) -> int:
+    """Resident memory of a process less what it shares with others (the data set is a shared map of a file)."""
+    try:
+        memory = psutil.Process(pid).memory_info()
+    except psutil.Error:
+        return 0
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
+def _died(exit_code: int | None) -> ChildOutcome:
+    if exit_code == -signal.SIGKILL:
+        reason = "killed (SIGKILL): most often the kernel's out-of-memory killer"
+        return ChildOutcome(ended="out_of_memory", reason=reason)
+    if exit_code is not None and exit_code < 0:
+        return ChildOutcome(ended="died", reason=f"its process died of {signal.Signals(-exit_code).name}")
+    return ChildOutcome(ended="died", reason=f"its process ended without a result, exit code {exit_code}")
+
+
+def _child_main(sender: Connection, call: str, arguments: tuple[Any, ...]) -> None:
+    _die_with_parent()
+    # A Ctrl-C in a terminal reaches every process of the group; the driver decides what becomes of a trial.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _be_first_out_of_memory()
+    try:
+        module, _, function = call.partition(":")
+        outcome = ChildOutcome(ended="returned", value=getattr(import_module(module), function)(*arguments))
+    except Exception as error:
+        outcome = _raised(error)
+    sender.send(outcome)
+    sender.close()
+
+
+def _raised(error: Exception) -> ChildOutcome:
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return ChildOutcome(ended="out_of_memory", reason=f"{type(error).__name__}: {error}")
+    text = "".join(traceback.format_exception(error))
+    return ChildOutcome(ended="raised", reason=text)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "runs in a child only"
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _be_first_out_of_memory() -> None:
+    """Let the kernel take this process, whose loss is one row, before any other."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")

@@ -1,0 +1,108 @@
+"""What every sampler is: ask for a candidate, tell what was measured of it, recover from what is on record."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from results import TrialResult
+from search_space import ArchSpec, Space
+
+__all__ = ["Candidate", "Sampler", "SpaceExhausted"]
+
+
+class SpaceExhausted(Exception):
+    """No network is left that has not been proposed and that the limits allow; the message says what was seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A network proposed as trial `index`, with its decisions as the space encodes them."""
+
+    index: int
+    arch: ArchSpec
+    decisions: tuple[int, ...]
+
+
+class Sampler(ABC):
+    """Proposes networks of a space, each at most once.
+
+    Public methods keep the books; a kind of sampler fills in `_propose` and, where it learns, `_learn`.
+
+    Args:
+        space: where candidates come from.
+        seed: the same seed, told the same results in the same order, proposes the same candidates.
+        allows: whether a network may be trained, by what is known of it before (its parameters).
+        score: the reward of a result; None for one that has none.
+    """
+
+    MAX_TRIES = 20_000
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int,
+        allows: Callable[[ArchSpec], bool],
+        score: Callable[[TrialResult], float | None],
+    ) -> None:
+        self._space = space
+        self._seed = seed
+        self._allows = allows
+        self._score = score
+        self._proposed: set[str] = set()
+
+    def ask(self, index: int) -> Candidate:
+        """A candidate for trial `index`.
+
+        Raises:
+            SpaceExhausted: where none is found; the search ends.
+        """
+        params_seen: list[int] = []
+        for attempt in range(self.MAX_TRIES):
+            decisions = self._propose(index, attempt)
+            arch = self._space.decode(decisions)
+            if not self._allows(arch):
+                params_seen.append(arch.params)
+                self._reject(index)
+            elif arch.key in self._proposed:
+                self._reject(index)
+                if len(self._proposed) >= self._space.size():
+                    break
+            else:
+                self._proposed.add(arch.key)
+                return Candidate(index=index, arch=arch, decisions=self._space.encode(arch))
+        raise SpaceExhausted(self._why_exhausted(params_seen))
+
+    def _why_exhausted(self, params_seen: list[int]) -> str:
+        tried = len(self._proposed)
+        if params_seen and not tried:
+            low, high = min(params_seen), max(params_seen)
+            return (
+                f"no network of the space {self._space.name} within the limits of size was found in "
+                f"{len(params_seen):,} draws; their params went from {low:,} to {high:,}"
+            )
+        return f"no network of the space {self._space.name} is left to try: {tried:,} were proposed"
+
+    def tell(self, candidate: Candidate, result: TrialResult) -> None:
+        """What came of a candidate of this sampler, whatever its status."""
+        self._learn(candidate, self._score(result))
+
+    def recover(self, history: Iterable[TrialResult]) -> None:
+        """Take in the trials of an earlier session, as if they had been asked for and told here."""
+        for result in history:
+            self._proposed.add(result.key)
+            candidate = Candidate(index=result.index, arch=result.arch, decisions=self._space.encode(result.arch))
+            self._recover(candidate, self._score(result))
+
+    @abstractmethod
+    def _propose(self, index: int, attempt: int) -> tuple[int, ...]:
+        """Decisions for trial `index`; `attempt` counts the proposals for it that were not taken."""
+
+    def _reject(self, index: int) -> None:  # noqa: B027
+        """The last proposal was not taken."""
+
+    def _learn(self, candidate: Candidate, score: float | None) -> None:  # noqa: B027
+        """The score of a candidate; None where it has none."""
+
+    def _recover(self, candidate: Candidate, score: float | None) -> None:
+        self._learn(candidate, score)

@@ -1,0 +1,16 @@
+"""Random search, as in the paper (arXiv 2104.00298, section 3.3)."""
+
+import random
+
+from nas.search.samplers._base import Sampler
+
+__all__ = ["RandomSampler"]
+
+
+class RandomSampler(Sampler):
+    """Every decision uniform. Trial `index` is a function of the seed and of which networks earlier trials were, so a
+    run is the same at any number of workers, and after an interruption."""
+
+    def _propose(self, index: int, attempt: int) -> tuple[int, ...]:
+        rng = random.Random(f"{self._seed}:{index}:{attempt}")
+        return self._space.encode(self._space.sample(rng))

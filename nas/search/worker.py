@@ -1,0 +1,64 @@
+"""What a Ray worker does with a task: run it in a child process, and say how that ended, as plain data.
+
+Imports no torch: the worker stays small, and only the child's parent holds it.
+"""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from nas.search.isolate import ChildOutcome, run_in_child
+from nas.search.task import TrialTask
+from results import TrialStatus
+
+__all__ = ["PROBE_DEADLINE_S", "TrialCall", "run_trial"]
+
+PROBE_DEADLINE_S = 900.0
+_MEMORY_SHARE = 0.9
+
+_STATUS = {
+    "out_of_memory": TrialStatus.OUT_OF_MEMORY,
+    "timed_out": TrialStatus.TIMED_OUT,
+    "died": TrialStatus.FAILED,
+    "raised": TrialStatus.FAILED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialCall:
+    """One thing for a worker to do: a trial, or (`is_probe`) the look at the reference before the first."""
+
+    index: int
+    task: TrialTask
+    deadline_s: float
+    share_of_node: float
+    is_probe: bool = False
+    choose_dtype: bool = False
+
+
+def run_trial(call: TrialCall) -> dict[str, Any]:
+    """Returns `index`, `seconds`, `worker`, `status`, `reason`, and `value` (Evaluation or Probe, or None)."""
+    start = time.perf_counter()
+    memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE * min(1.0, call.share_of_node))
+    function, *arguments = ("probe", call.task, call.choose_dtype) if call.is_probe else ("evaluate", call.task)
+    outcome = run_in_child(
+        f"nas.search.evaluate:{function}", *arguments, deadline_s=call.deadline_s, memory_bytes=memory_bytes
+    )
+    return {
+        "index": call.index,
+        "seconds": time.perf_counter() - start,
+        "worker": f"{platform.node()}:{os.getpid()}",
+        **_told(outcome),
+    }
+
+
+def _told(outcome: ChildOutcome) -> dict[str, Any]:
+    if outcome.ended != "returned":
+        return {"status": _STATUS[outcome.ended].value, "reason": outcome.reason, "value": None}
+    value = outcome.value
+    status = getattr(value, "status", TrialStatus.OK)
+    return {"status": status.value, "reason": getattr(value, "reason", None), "value": value}

@@ -1,0 +1,113 @@
+"""The one training loop.
+
+    optimizer, schedule = of the recipe, for a given number of steps
+    for each batch:
+        loss = cross_entropy(network(images), labels)
+        if loss is not finite: stop, diverged
+        backward; optimizer step; schedule step
+
+A step is `TrainingStep`, which is also what a step time measures.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import OneCycleLR
+
+from nas.device import Compute
+from nas.train.recipe import Recipe
+
+__all__ = ["TrainOutcome", "TrainingStep", "accuracy", "make_optimizer", "train"]
+
+_CUDA_CHECK_EVERY = 25
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOutcome:
+    """What a training came to: `steps` done, mean loss over the last tenth of them, whether a loss was not finite."""
+
+    steps: int
+    loss: float
+    diverged: bool
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer; weight decay on weights of convolutions and linear layers alone."""
+    decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    spared = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    match recipe.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=recipe.momentum, nesterov=True, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=recipe.peak_lr, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr=recipe.peak_lr, alpha=0.9, momentum=recipe.momentum, eps=1e-3)
+
+
+class TrainingStep:
+    """Forward, backward and optimizer for one batch: the thing that is repeated, and the thing that is timed."""
+
+    def __init__(self, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, compute: Compute) -> None:
+        self._network = network
+        self._optimizer = optimizer
+        self._label_smoothing = recipe.label_smoothing
+        self._compute = compute
+
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Train on `images` (N, 3, H, W) and `labels` (N); return the loss, detached, still on the device."""
+        with self._compute.autocast():
+            logits = self._network(images)
+            loss = functional.cross_entropy(logits, labels, label_smoothing=self._label_smoothing)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        return loss.detach()
+
+
+def train(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, steps: int, recipe: Recipe, compute: Compute
+) -> TrainOutcome:
+    """Train `network` in place on `steps` batches, drawn from `batches`.
+
+    Ends at once where a loss is not finite (on CUDA within 25 steps: each look waits for the device).
+    """
+    network.train()
+    optimizer = make_optimizer(network, recipe)
+    schedule = OneCycleLR(
+        optimizer, max_lr=recipe.peak_lr, total_steps=steps + 1, pct_start=recipe.warmup, cycle_momentum=False
+    )
+    step = TrainingStep(network, optimizer, recipe, compute)
+    check_every = _CUDA_CHECK_EVERY if compute.is_cuda else 1
+    losses: list[Tensor] = []
+    for done, (images, labels) in enumerate(batches, start=1):
+        losses.append(step(images, labels))
+        schedule.step()
+        if (done % check_every == 0 or done == steps) and not torch.isfinite(torch.stack(losses[-check_every:])).all():
+            return TrainOutcome(steps=done, loss=float("nan"), diverged=True)
+        if done == steps:
+            break
+    if len(losses) != steps:
+        raise ValueError(f"train needs {steps} batches, got {len(losses)}")
+    tail = losses[-max(1, steps // 10) :]
+    return TrainOutcome(steps=steps, loss=float(torch.stack(tail).mean()), diverged=False)
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], compute: Compute) -> tuple[int, int]:
+    """(images classified correctly, images), over all batches, in evaluation mode."""
+    network.eval()
+    correct = torch.zeros((), dtype=torch.int64, device=compute.device)
+    seen = 0
+    for images, labels in batches:
+        with compute.autocast():
+            logits = network(images)
+        correct += (logits.argmax(1) == labels).sum()
+        seen += len(labels)
+    return int(correct), seen

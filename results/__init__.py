@@ -1,0 +1,38 @@
+"""What was measured and what it shows: the record of a trial, the folder of a run, reward, Pareto front, tables.
+
+No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
+"""
+
+from results.durable import RunError, RunWriteError
+from results.environment import environment
+from results.pareto import Limits, accuracy_interval, hypervolume, pareto_front
+from results.record import TrialResult, TrialStatus
+from results.reward import Objective, reward
+from results.store import SCHEMA_VERSION, Run, best_trial
+from results.tables import FrontRow, front_csv, front_rows, front_text, summarize, text_table
+from results.writer import RunWriter, check_run_name
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "FrontRow",
+    "Limits",
+    "Objective",
+    "Run",
+    "RunError",
+    "RunWriteError",
+    "RunWriter",
+    "TrialResult",
+    "TrialStatus",
+    "accuracy_interval",
+    "best_trial",
+    "check_run_name",
+    "environment",
+    "front_csv",
+    "front_rows",
+    "front_text",
+    "hypervolume",
+    "pareto_front",
+    "reward",
+    "summarize",
+    "text_table",
+]

@@ -1,0 +1,152 @@
+"""Files that survive a kill and a full disk: bounded reads, atomic replacement, an append that is all or nothing.
+
+A file is never followed through a symbolic link, so that a run folder from somebody else cannot make a writer touch a
+file outside it. Modes are 0644 less the umask: another user may read a run where the umask allows it, never write.
+"""
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+__all__ = ["AppendFile", "RunError", "RunWriteError", "read_bounded", "sync_folder", "write_atomically"]
+
+FILE_MODE = 0o644
+
+
+class RunError(ValueError):
+    """A run's folder cannot be read or used as asked; the message names the file and what to do."""
+
+
+class RunWriteError(RunError):
+    """A run's folder could not be written: disk full, no permission, lost device. What was acknowledged is kept."""
+
+
+def _failed(path: Path, error: OSError) -> RunWriteError:
+    return RunWriteError(f"{path}: could not be written: {error.strerror or error}")
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes.
+
+    Raises:
+        RunError: for no such file, a link, a device or pipe, or too many bytes.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        reason = "is a symbolic link" if path.is_symlink() else f"could not be read: {error.strerror}"
+        raise RunError(f"{path}: {reason}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise RunError(f"{path}: is no regular file")
+        # Read one byte past the limit: the size may have grown, or be untold, since it was asked.
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise RunError(f"{path}: could not be read: {error.strerror}") from None
+    if len(data) > limit:
+        raise RunError(f"{path}: must be at most {limit} bytes, got {max(status.st_size, len(data))}")
+    return data
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was created or replaced in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text` so that a reader, or a machine after a crash, sees the old or the new and nothing else.
+
+    Raises:
+        RunWriteError: naming the path; the old content is then still there.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, FILE_MODE)
+        try:
+            _write_all(descriptor, text.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _failed(path, error) from error
+
+
+class AppendFile:
+    """A file of lines that grows by whole lines: a line is durable when `append` returns, or it is not there."""
+
+    def __init__(self, path: Path, *, keep: int) -> None:
+        """Open `path` for appending, created where it is not there, cut to its first `keep` bytes."""
+        self.path = path
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            self._descriptor = os.open(path, flags, FILE_MODE)
+        except OSError as error:
+            raise _failed(path, error) from error
+        try:
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise RunWriteError(f"{path}: is no regular file")
+            self._size = min(keep, status.st_size)
+            if self._size < status.st_size:
+                os.ftruncate(self._descriptor, self._size)
+                os.fsync(self._descriptor)
+        except OSError as error:
+            self.close()
+            raise _failed(path, error) from error
+        except RunWriteError:
+            self.close()
+            raise
+
+    def append(self, text: str) -> None:
+        """Write `text` and wait until it is on the disk.
+
+        Raises:
+            RunWriteError: naming the path; what was written of `text` has been taken back where the system let us.
+        """
+        data = text.encode()
+        try:
+            os.lseek(self._descriptor, self._size, os.SEEK_SET)
+            _write_all(self._descriptor, data)
+            os.fsync(self._descriptor)
+        except BaseException as error:
+            # An interrupt too: what it left of the line would stand behind a shorter one.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+                os.fsync(self._descriptor)
+            if isinstance(error, OSError):
+                raise _failed(self.path, error) from error
+            raise
+        self._size += len(data)
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

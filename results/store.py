@@ -1,0 +1,191 @@
+"""Reading a run: its folder holds config.json, trials.jsonl, pareto.csv, summary.json.
+
+Reading parses JSON and nothing else, within bounds: opening a run that somebody else made executes nothing, and no
+file in it is unpickled. Nothing in a run names its own place, so a folder that was moved still opens.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from results.durable import RunError, read_bounded
+from results.pareto import Limits, hypervolume, pareto_front
+from results.record import TrialResult
+from results.reward import Objective
+from search_space.files import parse_json
+
+__all__ = ["SCHEMA_VERSION", "Run", "best_trial"]
+
+T = TypeVar("T")
+SCHEMA_VERSION = 1
+"""Of what a run's folder holds. It grows with every change of a field, so that an older reader says "update" and not
+"unknown field"; every earlier version stays readable."""
+
+CONFIG, TRIALS, FRONT, SUMMARY = "config.json", "trials.jsonl", "pareto.csv", "summary.json"
+MAX_CONFIG_BYTES = 4 << 20
+MAX_TRIALS_BYTES = 256 << 20
+MAX_LINE_BYTES = 1 << 20
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a run, its schema version checked.
+
+    Raises:
+        RunError: for a folder that holds no run, a damaged file, or a run of a newer version of this project.
+    """
+    path = folder / CONFIG
+    try:
+        if not path.exists():
+            raise RunError(f"{folder}: {'holds no run (no config.json)' if folder.is_dir() else 'no such folder'}")
+        config = json.loads(read_bounded(path, MAX_CONFIG_BYTES), parse_constant=_refuse_constant)
+    except RunError:
+        raise
+    except OSError as error:
+        raise RunError(f"{folder}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: no valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise RunError(f"{path}: must be an object, got {type(config).__name__}")
+    version = config.get("schema_version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise RunError(f"{path}: schema_version must be an integer of at least 1, got {version!r}")
+    if version > SCHEMA_VERSION:
+        raise RunError(
+            f"{path}: written by a newer version (schema {version}; this one reads up to {SCHEMA_VERSION}): update"
+        )
+    return config
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialsFile:
+    """What trials.jsonl holds. `num_bytes` of it are whole lines; `torn` says what follows them, None for nothing."""
+
+    trials: tuple[TrialResult, ...]
+    num_bytes: int
+    lacks_newline: bool
+    torn: str | None
+
+
+def read_trials(path: Path) -> TrialsFile:
+    """Every trial of a trials.jsonl, in the file's order.
+
+    A last line without its newline was cut by a kill, a crash or a full disk: it counts where it is whole, and is
+    left out, and told, where it is not.
+
+    Raises:
+        RunError: for any other damage, naming the line; or for two trials with one index.
+    """
+    data = read_bounded(path, MAX_TRIALS_BYTES)
+    *lines, tail = data.split(b"\n")
+    trials = [_parse_line(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    num_bytes, lacks_newline, torn = len(data), False, None
+    if tail:
+        try:
+            trials.append(_parse_line(path, len(lines) + 1, tail))
+            lacks_newline = True
+        except RunError:
+            num_bytes -= len(tail)
+            torn = f"{path}, line {len(lines) + 1}: cut off after {len(tail)} bytes, left out"
+    seen: set[int] = set()
+    for trial in trials:
+        if trial.index in seen:
+            raise RunError(f"{path}: two trials have index {trial.index}")
+        seen.add(trial.index)
+    return TrialsFile(trials=tuple(trials), num_bytes=num_bytes, lacks_newline=lacks_newline, torn=torn)
+
+
+def _parse_line(path: Path, number: int, line: bytes) -> TrialResult:
+    if len(line) > MAX_LINE_BYTES:
+        raise RunError(f"{path}, line {number}: must be at most {MAX_LINE_BYTES} bytes, got {len(line)}")
+    try:
+        return TrialResult.from_json(line.decode())
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}, line {number} is damaged: {reason}") from None
+
+
+def best_trial(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None = None) -> TrialResult | None:
+    """The trial of the highest reward within `limits`, the earlier where two are equal; None where there is none."""
+    allowed = [trial for trial in trials if (limits or Limits()).allow(trial)]
+    return max(allowed, key=lambda trial: (objective.reward(trial), -trial.index), default=None)
+
+
+class Run:
+    """A run as it lies on the disk now.
+
+    Attributes:
+        folder: where it was found.
+        config: config.json.
+        trials: every trial, by index.
+        trials_file: trials.jsonl as it was found.
+        notes: what was wrong with the files and could be passed over, one line each.
+
+    Raises:
+        RunError: for a folder that holds no run, or a damaged one.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self.config = read_config(self.folder)
+        path = self.folder / TRIALS
+        notes: list[str] = []
+        self.trials_file = TrialsFile(trials=(), num_bytes=0, lacks_newline=False, torn=None)
+        if path.exists() or path.is_symlink():
+            self.trials_file = read_trials(path)
+            notes += [self.trials_file.torn] if self.trials_file.torn else []
+        else:
+            notes.append(f"{path} is not there: no trial is known")
+        self.trials = sorted(self.trials_file.trials, key=lambda trial: trial.index)
+        self.notes = tuple(notes)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What the run maximised."""
+        return self._from_config(Objective, "objective")
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What the run's networks had to keep to."""
+        return self._from_config(Limits, "limits")
+
+    def _from_config(self, kind: type[T], field: str) -> T:
+        try:
+            return parse_json(kind, json.dumps(self.config.get(field)))
+        except ValueError as error:
+            raise RunError(f"{self.folder / CONFIG}: {field}: {error}") from None
+
+    @property
+    def ok(self) -> list[TrialResult]:
+        """The trials that were measured in full."""
+        return [trial for trial in self.trials if trial.ok]
+
+    def trial(self, index: int) -> TrialResult:
+        """The trial of that number.
+
+        Raises:
+            RunError: where there is none.
+        """
+        for trial in self.trials:
+            if trial.index == index:
+                return trial
+        known = f"{len(self.trials)} trials, up to {self.trials[-1].index}" if self.trials else "no trial"
+        raise RunError(f"{self.folder}: has no trial {index} (it holds {known})")
+
+    def front(self, limits: Limits | None = None) -> list[TrialResult]:
+        """The Pareto front within `limits` (None: the run's own), most accurate first."""
+        return pareto_front(self.trials, self.limits if limits is None else limits)
+
+    def best(self, limits: Limits | None = None) -> TrialResult | None:
+        """The trial of the highest reward within `limits` (None: the run's own)."""
+        return best_trial(self.trials, self.objective, self.limits if limits is None else limits)
+
+    def hypervolume(self) -> float:
+        """Share of the box of useful networks that the run dominates; see `results.hypervolume`."""
+        return hypervolume(self.trials, self.objective.reference_params)

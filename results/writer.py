@@ -1,0 +1,246 @@
+"""Writing a run. The driver of a search is the only writer, and holds the folder's lock for as long as it is one."""
+
+import contextlib
+import json
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from results.durable import AppendFile, RunError, RunWriteError, read_bounded, sync_folder, write_atomically
+from results.pareto import Limits, pareto_front
+from results.record import TrialResult
+from results.reward import Objective
+from results.store import CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, Run, read_config
+from results.tables import front_csv, front_rows, summarize
+
+__all__ = ["RunWriter", "check_run_name"]
+
+LOCK, OWNER = ".lock", ".owner"
+OWN_FIELDS = ("schema_version", "objective", "limits")
+FOLDER_MODE = 0o755
+
+
+def check_run_name(name: str) -> str:
+    """`name`, where it may name a run's folder.
+
+    Raises:
+        ValueError: for anything else than 1 to 64 letters, digits, dots, lines and underscores, or a first sign that
+            is no letter, digit or underscore (such a name would be hidden, an option, or "..").
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", name):
+        rule = "1 to 64 of A-Z a-z 0-9 . _ -, and must not begin with . or -"
+        raise ValueError(f"a run's name must be {rule}, got {name!r}")
+    return name
+
+
+def _json_text(document: Mapping[str, Any], path: Path) -> str:
+    try:
+        return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path.name} can hold only finite numbers, text, lists and mappings: {error}") from None
+
+
+class RunWriter:
+    """The one writer of a run's folder; a context manager. Made by `RunWriter.create` or `RunWriter.resume`.
+
+    Attributes:
+        folder: the run's folder.
+        config: config.json as it stands.
+        trials: every trial so far, in the order they were written.
+        notes: what had to be mended at `resume`, one line each.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    trials: list[TrialResult]
+    notes: tuple[str, ...]
+
+    def __init__(self, folder: Path, *, objective: Objective, limits: Limits, lock: FileLock) -> None:
+        self.folder = folder
+        self.objective = objective
+        self.limits = limits
+        self.notes = ()
+        self.trials = []
+        self._lock = lock
+        self._file: AppendFile | None = None
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path | str,
+        *,
+        config: Mapping[str, Any],
+        objective: Objective,
+        limits: Limits | None = None,
+    ) -> Self:
+        """Begin a run in a new or empty folder. `config` is plain data and becomes config.json, with the objective,
+        the limits and the schema version added.
+
+        Raises:
+            RunError: where the folder holds a run or anything else, or another process is writing it.
+            RunWriteError: where it cannot be written.
+            ValueError: for a folder's name or a config that cannot be stored.
+        """
+        folder = Path(folder)
+        check_run_name(folder.name)
+        limits = limits or Limits()
+        if taken := [name for name in OWN_FIELDS if name in config]:
+            raise ValueError(f"config must leave {', '.join(taken)} to the writer")
+        own = {"schema_version": SCHEMA_VERSION, "objective": asdict(objective), "limits": asdict(limits)}
+        full = {**own, **config}
+        text = _json_text(full, folder / CONFIG)
+        try:
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
+        writer = cls(folder, objective=objective, limits=limits, lock=_acquire(folder))
+        try:
+            _refuse_used(folder)
+            writer._file = AppendFile(folder / TRIALS, keep=0)
+            writer.config = full
+            write_atomically(folder / CONFIG, text)
+            sync_folder(folder.absolute().parent)
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    @classmethod
+    def resume(cls, folder: Path | str) -> Self:
+        """Go on with a run: a torn last line is cut away, and told in `notes`.
+
+        Raises:
+            RunError: where there is no run, it is damaged, or another process is writing it.
+        """
+        folder = Path(folder)
+        read_config(folder)
+        lock = _acquire(folder)
+        try:
+            run = Run(folder)
+            writer = cls(folder, objective=run.objective, limits=run.limits, lock=lock)
+        except BaseException:
+            lock.release()
+            raise
+        try:
+            writer.config, writer.notes = run.config, run.notes
+            writer.trials = list(run.trials_file.trials)
+            writer._file = AppendFile(folder / TRIALS, keep=run.trials_file.num_bytes)
+            if run.trials_file.lacks_newline:
+                writer._file.append("\n")
+            sync_folder(folder)
+        except BaseException:
+            writer.close()
+            raise
+        return writer
+
+    @property
+    def next_index(self) -> int:
+        """The number that no trial has yet and all later ones are above."""
+        return max((trial.index for trial in self.trials), default=-1) + 1
+
+    @property
+    def ok_keys(self) -> set[str]:
+        """Keys of the networks that have been measured in full."""
+        return {trial.key for trial in self.trials if trial.ok}
+
+    def append(self, trial: TrialResult) -> None:
+        """Record a trial; it is on the disk when this returns.
+
+        Raises:
+            RunError: for an index that is taken, or a second `ok` of one network.
+            RunWriteError: where the disk does not take it; the trial is then not recorded.
+        """
+        if self._file is None:
+            raise RunError(f"{self.folder}: the writer is closed")
+        for known in self.trials:
+            if known.index == trial.index:
+                raise RunError(f"{self.folder}: index {trial.index} is taken")
+            if known.ok and trial.ok and known.key == trial.key:
+                raise RunError(
+                    f"{self.folder}: trial {trial.index} measures the network of trial {known.index} once more"
+                )
+        self._file.append(trial.to_json() + "\n")
+        self.trials.append(trial)
+
+    def update_config(self, **changes: Any) -> None:
+        """Replace fields of config.json (a larger budget of a resumed run, say)."""
+        if taken := [name for name in OWN_FIELDS if name in changes]:
+            raise ValueError(f"config must leave {', '.join(taken)} to the writer")
+        changed = {**self.config, **changes}
+        write_atomically(self.folder / CONFIG, _json_text(changed, self.folder / CONFIG))
+        self.config = changed
+
+    def front(self) -> list[TrialResult]:
+        """The Pareto front so far, within the run's limits, most accurate first."""
+        return pareto_front(self.trials, self.limits)
+
+    def write_summary(self, **more: Any) -> dict[str, Any]:
+        """Write pareto.csv and summary.json as the trials stand now; `more` is added to the summary, which returns."""
+        path = self.folder / SUMMARY
+        summary = {**summarize(self.trials, self.objective, self.limits), **more}
+        text = _json_text(summary, path)
+        write_atomically(self.folder / FRONT, front_csv(front_rows(self.front(), self.objective)))
+        write_atomically(path, text)
+        return summary
+
+    def close(self) -> None:
+        """Let go of the folder; all that was appended is on the disk already."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._lock.is_locked:
+            with contextlib.suppress(OSError):
+                (self.folder / OWNER).unlink(missing_ok=True)
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _refuse_used(folder: Path) -> None:
+    """An interrupted `create` may have left an empty trials.jsonl; all else is somebody's."""
+    if (folder / CONFIG).exists():
+        raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
+    trials = folder / TRIALS
+    if trials.exists() and trials.stat().st_size:
+        raise RunError(f"{folder}: holds trials without a config.json: choose another name")
+    ours = {LOCK, OWNER, TRIALS, f".{CONFIG}.tmp", f".{OWNER}.tmp"}
+    if others := sorted({path.name for path in folder.iterdir()} - ours):
+        raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")
+
+
+def _acquire(folder: Path) -> FileLock:
+    lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"{folder}: is being written by {_owner(folder)}; wait for it, or choose another name") from None
+    except OSError as error:
+        raise RunWriteError(f"{folder / LOCK}: could not be locked: {error.strerror}") from error
+    try:
+        owner = {"pid": os.getpid(), "host": platform.node()}
+        write_atomically(folder / OWNER, json.dumps(owner) + "\n")
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _owner(folder: Path) -> str:
+    try:
+        owner = json.loads(read_bounded(folder / OWNER, 4096))
+        return f"process {int(owner['pid'])} on {owner['host']}"
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "another process"

@@ -1,0 +1,251 @@
+"""Which networks may be proposed: a frame (stem, head, activation) and the choices of each stage.
+
+    indices --decode--> ArchSpec --encode--> the smallest indices that mean the same network
+
+Indices hold one position a decision; samplers may work on them (they are plain categoricals) or on networks, by
+`sample`, `mutate` and `cross_over`. All randomness comes from the `random.Random` that is passed in.
+"""
+
+import json
+import math
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import accumulate, pairwise
+from operator import index
+from typing import Any, ClassVar, Self
+
+from search_space.choices import Decision, StageChoices
+from search_space.counting import count_sequences, layer_sequence, read_sequence
+from search_space.spec import Activation, ArchSpec, HeadSpec, Padding, StageSpec, StemSpec, check_integer
+
+__all__ = ["Space"]
+
+MAX_STAGES = 64
+MAX_TRIES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A search space.
+
+    `image_size` (side in pixels) and `batch_size` (images) are of the training step whose time is measured.
+    `reference` is the network whose step time and parameters count as 1 in the reward; where it is not given, it has
+    every decision at the middle of its list (of two, the first).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    name: str
+    stem: StemSpec
+    stages: tuple[StageChoices, ...]
+    head: HeadSpec
+    image_size: int
+    batch_size: int
+    activation: Activation = "silu"
+    norm_eps: float = 1e-3
+    padding: Padding = "symmetric"
+    reference: ArchSpec = None  # type: ignore[assignment]  # never None once made
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
+            raise ValueError(f"Space.name must be up to 64 letters, digits, '.', '_' or '-', got {self.name!r}")
+        if not 1 <= len(self.stages) <= MAX_STAGES:
+            raise ValueError(f"Space.stages must hold from 1 to {MAX_STAGES} stages, got {len(self.stages)}")
+        object.__setattr__(self, "stages", tuple(self.stages))
+        if all(0 in stage.depth for stage in self.stages):
+            raise ValueError("Space.stages must hold a stage that cannot vanish (no 0 in its depth), got none")
+        check_integer("Space", "image_size", self.image_size, 1, 1 << 14)
+        check_integer("Space", "batch_size", self.batch_size, 1, 1 << 20)
+        middle = self.decode([(len(decision.values) - 1) // 2 for decision in self.decisions])
+        if self.reference is None:
+            object.__setattr__(self, "reference", middle)
+        elif self.reference not in self:
+            raise ValueError(f"Space.reference must be one of the space's networks, {self._why_not(self.reference)}")
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The categoricals, stage by stage; in a stage op, kernel, expansion, se_ratio, depth, width."""
+        found = []
+        for number, stage in enumerate(self.stages, start=1):
+            for field, values in stage.decisions.items():
+                shown = tuple(map(str, values)) if field == "op" else values
+                found.append(Decision(name=f"stage{number}.{field}", values=shown))
+        return tuple(found)
+
+    @cached_property
+    def _parts(self) -> tuple[slice, ...]:
+        """Each stage's part of the indices."""
+        ends = list(accumulate((len(stage.decisions) for stage in self.stages), initial=0))
+        return tuple(slice(start, end) for start, end in pairwise(ends))
+
+    @cached_property
+    def _decoded(self) -> list[tuple[slice, dict[tuple[int, ...], StageSpec | None]]]:
+        """Each stage's part of the indices, and the stages that were decoded so far."""
+        return [(part, {}) for part in self._parts]
+
+    @cached_property
+    def _frame(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("stem", "head", "activation", "norm_eps", "padding")}
+
+    def _positions(self, indices: Sequence[int]) -> tuple[int, ...]:
+        chosen = tuple(map(index, indices))
+        if len(chosen) != len(self.decisions):
+            raise ValueError(f"indices must hold one position a decision ({len(self.decisions)}), got {len(chosen)}")
+        return chosen
+
+    def _check_range(self, chosen: tuple[int, ...]) -> None:
+        for position, decision in zip(chosen, self.decisions, strict=True):
+            if not 0 <= position < len(decision.values):
+                raise ValueError(f"{decision.name}: index must be from 0 to {len(decision.values) - 1}, got {position}")
+
+    def decode(self, indices: Sequence[int]) -> ArchSpec:
+        """The network that these indices mean.
+
+        Raises:
+            ValueError: where there is not one index a decision, or one is outside its decision.
+        """
+        chosen = self._positions(indices)
+        try:
+            stages = [known[chosen[part]] for part, known in self._decoded]
+        except KeyError:
+            self._check_range(chosen)
+            stages = []
+            for choices, (part, known) in zip(self.stages, self._decoded, strict=True):
+                stages.append(known.setdefault(chosen[part], choices.decode(chosen[part])))
+        return ArchSpec(stages=tuple(stage for stage in stages if stage is not None), **self._frame)
+
+    def _read(self, arch: ArchSpec) -> tuple[tuple[int, ...] | None, str]:
+        for name, wanted in self._frame.items():
+            if getattr(arch, name) != wanted:
+                return None, f"{name} must be {wanted}, got {getattr(arch, name)}"
+        layers = layer_sequence(arch)
+        found, read = read_sequence(self.stages, layers, self.stem.width)
+        if found is not None:
+            return found, ""
+        if read == len(layers):
+            return None, f"it ends after {read} layers where more must follow"
+        return None, f"layer {read + 1} of {len(layers)} fits no choice, got {layers[read]}"
+
+    def _why_not(self, arch: ArchSpec) -> str:
+        return self._read(arch)[1]
+
+    def encode(self, arch: ArchSpec) -> tuple[int, ...]:
+        """The lexicographically smallest indices that mean this network, however `arch` describes it.
+
+        Raises:
+            ValueError: where the network is not in the space; the message says what does not fit.
+        """
+        found, why_not = self._read(arch)
+        if found is None:
+            raise ValueError(f"the network is not in space {self.name}: {why_not}")
+        return found
+
+    def __contains__(self, arch: object) -> bool:
+        return isinstance(arch, ArchSpec) and self._read(arch)[0] is not None
+
+    def active(self, indices: Sequence[int]) -> tuple[bool, ...]:
+        """Which decisions have a meaning under these indices: not those of a vanished stage, save its depth, nor a
+        setting that the chosen op ties or does not have."""
+        chosen = self._positions(indices)
+        self._check_range(chosen)
+        stages = zip(self.stages, self._parts, strict=True)
+        return tuple(flag for stage, part in stages for flag in stage.active(chosen[part]))
+
+    def canonical_indices(self, indices: Sequence[int]) -> tuple[int, ...]:
+        """The same description with every inactive decision at 0. `encode(decode(indices))` goes further: it is equal
+        for all descriptions of one network."""
+        return tuple(position if active else 0 for position, active in zip(indices, self.active(indices), strict=True))
+
+    def _draw(self, rng: random.Random) -> list[int]:
+        return [rng.randrange(len(decision.values)) for decision in self.decisions]
+
+    def sample(self, rng: random.Random) -> ArchSpec:
+        """A network, each decision drawn uniformly and on its own: uniform over indices, and so not over networks
+        where several indices mean one."""
+        return self.decode(self._draw(rng))
+
+    def mutate(self, arch: ArchSpec, rng: random.Random) -> ArchSpec:
+        """Another network, by changing one active decision of `arch` (uniformly drawn, to a uniformly drawn other
+        value). Decisions that the change wakes take a random value.
+
+        Where the change gives the same network in other words, it is kept and one more is made, up to a limit.
+
+        Raises:
+            ValueError: where `arch` is not in the space, or no other network was found.
+        """
+        layers, indices = layer_sequence(arch), self.encode(arch)
+        for _ in range(MAX_TRIES if self.decisions else 0):
+            flags = self.active(indices)
+            drawn = zip(indices, self._draw(rng), flags, strict=True)
+            changed = [position if active else fresh for position, fresh, active in drawn]
+            place = rng.choice([place for place, active in enumerate(flags) if active])
+            others = [value for value in range(len(self.decisions[place].values)) if value != indices[place]]
+            changed[place] = rng.choice(others)
+            mutant, indices = self.decode(changed), self.canonical_indices(changed)
+            if layer_sequence(mutant) != layers:
+                return mutant
+        raise ValueError(f"no other network found in {MAX_TRIES} changes; space {self.name} holds {self.size()}")
+
+    def cross_over(self, first: ArchSpec, second: ArchSpec, rng: random.Random) -> ArchSpec:
+        """A network that takes each decision from one of two parents, with equal chances; from the one in which the
+        decision is active, where it is in one only.
+
+        Raises:
+            ValueError: where a parent is not in the space.
+        """
+        parents = [self.encode(first), self.encode(second)]
+        active = [self.active(indices) for indices in parents]
+        child = []
+        for place in range(len(self.decisions)):
+            drawn = rng.randrange(2)
+            if active[0][place] != active[1][place]:
+                drawn = 0 if active[0][place] else 1
+            child.append(parents[drawn][place])
+        return self.decode(child)
+
+    @property
+    def num_encodings(self) -> int:
+        """How many index tuples there are: the product over decisions, at least `size()`."""
+        return math.prod(len(decision.values) for decision in self.decisions)
+
+    def size(self) -> int:
+        """How many different networks the space holds (different `arch.key`): exact."""
+        return self._size
+
+    @cached_property
+    def _size(self) -> int:
+        return count_sequences(self.stages, self.stem.width)
+
+    def with_num_classes(self, num_classes: int) -> "Space":
+        """The same space for a data set of so many classes."""
+        return replace(
+            self,
+            head=replace(self.head, num_classes=num_classes),
+            reference=self.reference.with_num_classes(num_classes),
+        )
+
+    def to_json(self) -> str:
+        """This space on one line, keys sorted, as a user's file may have it."""
+        data = asdict(self)
+        for stage, choices in zip(data["stages"], self.stages, strict=True):
+            tied = [
+                {name: value for name, value in asdict(block).items() if value is not None} for block in choices.blocks
+            ]
+            stage["op"] = [block if len(block) > 1 else block["op"] for block in tied]
+        return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote (or a person did: a single value may stand for a list of one, an op's name for a
+        block choice).
+
+        Raises:
+            ValueError: for text that is no JSON, an unknown or missing field, or a value that breaks a rule; the
+                message names the field, the rule and the value.
+        """
+        from search_space.files import parse_json
+
+        return parse_json(cls, text)
