@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from results.provenance import cpu_name
 
 if TYPE_CHECKING:
     import torch
@@ -170,11 +171,4 @@ def describe_device(compute: Compute) -> str:
         import torch
 
         return str(torch.cuda.get_device_name(compute.device))
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    import platform
-
-    return platform.processor() or platform.machine()
+    return cpu_name()

@@ -4,8 +4,8 @@ No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
 """
 
 from results.durable import RunError, RunWriteError
-from results.environment import environment
 from results.pareto import Limits, accuracy_interval, hypervolume, pareto_front
+from results.provenance import environment
 from results.record import TrialResult, TrialStatus
 from results.reward import Objective, reward
 from results.store import SCHEMA_VERSION, Run, best_trial

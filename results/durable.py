@@ -39,16 +39,17 @@ def read_bounded(path: Path, limit: int) -> bytes:
     except OSError as error:
         reason = "is a symbolic link" if path.is_symlink() else f"could not be read: {error.strerror}"
         raise RunError(f"{path}: {reason}") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise RunError(f"{path}: is no regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RunError(f"{path}: is no regular file")
-        # Read one byte past the limit: the size may have grown, or be untold, since it was asked.
+        # One byte past the limit: the file may have grown since its size was asked.
         try:
-            data = file.read(limit + 1)
+            data = file.read(limit + 1) if status.st_size <= limit else b""
         except OSError as error:
             raise RunError(f"{path}: could not be read: {error.strerror}") from None
-    if len(data) > limit:
+    if max(status.st_size, len(data)) > limit:
         raise RunError(f"{path}: must be at most {limit} bytes, got {max(status.st_size, len(data))}")
     return data
 

@@ -182,13 +182,13 @@ class RunWriter:
         return pareto_front(self.trials, self.limits)
 
     def write_summary(self, **more: Any) -> dict[str, Any]:
-        """Write pareto.csv and summary.json as the trials stand now; `more` is added to the summary, which returns."""
+        """Write pareto.csv and summary.json as the trials stand now, `more` added to the summary; what was written."""
         path = self.folder / SUMMARY
         summary = {**summarize(self.trials, self.objective, self.limits), **more}
         text = _json_text(summary, path)
         write_atomically(self.folder / FRONT, front_csv(front_rows(self.front(), self.objective)))
         write_atomically(path, text)
-        return summary
+        return dict(json.loads(text))
 
     def close(self) -> None:
         """Let go of the folder; all that was appended is on the disk already."""

@@ -13,6 +13,12 @@ __all__ = ["OneOrMany", "parse_json", "parse_yaml", "read_text", "unknown_name"]
 T = TypeVar("T")
 Place = tuple[int | str, ...]
 MAX_BYTES = 1 << 20
+MAX_NESTING = 32
+_NESTING = {f"{kind}{what}StartToken": 1 for kind in ("Block", "Flow") for what in ("Sequence", "Mapping")} | {
+    "BlockEndToken": -1,
+    "FlowSequenceEndToken": -1,
+    "FlowMappingEndToken": -1,
+}
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
@@ -160,11 +166,15 @@ def _read_yaml(text: str) -> tuple[Any, Any]:
     import yaml
 
     try:
+        depth = 0
         for token in yaml.scan(text):
+            line = token.start_mark.line + 1
             if isinstance(token, yaml.AliasToken | yaml.TagToken):
                 what = "aliases (*name)" if isinstance(token, yaml.AliasToken) else "tags (!name)"
-                line = token.start_mark.line + 1
                 raise ValueError(f"line {line}: {what} are not allowed here: write the plain value")
+            depth += _NESTING.get(type(token).__name__, 0)
+            if depth > MAX_NESTING:
+                raise ValueError(f"line {line}: lists and mappings must be at most {MAX_NESTING} deep")
         loader = _yaml_loader()(text)
         try:
             node = loader.get_single_node()
@@ -175,8 +185,8 @@ def _read_yaml(text: str) -> tuple[Any, Any]:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"{line}no valid YAML: {error.problem}") from None
+        place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{place}no valid YAML: {error.problem}") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"no valid YAML: {error}") from None
 

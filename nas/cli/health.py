@@ -50,7 +50,7 @@ class Check:
 
 
 def _versions() -> Iterator[Check]:
-    from results.environment import versions
+    from results.provenance import versions
 
     found = versions()
     told = ", ".join(f"{name} {found[name]}" for name in ("python", *REQUIRED) if found.get(name))
@@ -119,7 +119,7 @@ def _cgroup_number(*paths: str) -> int | None:
 
 
 def _processor() -> Iterator[Check]:
-    from results.environment import cpu_name
+    from results.provenance import cpu_name
 
     visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_number("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")

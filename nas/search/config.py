@@ -30,9 +30,11 @@ class SearchConfig:
         train_length: of a candidate's short training, in steps (`450`) or epochs (`2ep`).
         recipe: of the short training.
         image_size: train size in pixels; the space's where not given.
+        batch_size: images in a training step; the space's where not given.
         w: exponent of step time in the reward.
         v: exponent of params in the reward.
-        max_params, min_params: what lies outside is never trained.
+        max_params: larger networks are never trained.
+        min_params: smaller networks are never trained.
         max_step_time: as a ratio to the reference network; what is slower is never trained.
         min_accuracy: what is less accurate stands on no front.
         sampler: how candidates are proposed: `random` (the paper's) or `tpe` (Optuna's).
@@ -58,6 +60,7 @@ class SearchConfig:
     train_length: str = "450"
     recipe: Recipe = field(default_factory=Recipe)
     image_size: int | None = None
+    batch_size: int | None = None
     w: float = -0.07
     v: float = -0.05
     max_params: int | None = None
@@ -78,7 +81,7 @@ class SearchConfig:
         Budget.parse(self.budget)
         TrainLength.parse(self.train_length)
         self.limits()
-        for name, low in (("workers", 1), ("cpus_per_trial", 1), ("seed", 0), ("image_size", 4)):
+        for name, low in (("workers", 1), ("cpus_per_trial", 1), ("seed", 0), ("image_size", 4), ("batch_size", 2)):
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ValueError(f"{name} must be at least {low}, got {value}")

@@ -5,27 +5,30 @@ quiet, on the loopback, without a dashboard, in a temporary folder of its own th
 """
 
 import contextlib
+import io
 import os
 import secrets
 import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from nas.search.loop import Finished, SearchLoop
+from nas.search.loop import SearchLoop
+from nas.search.samplers import Candidate
 from nas.search.task import Probe
-from nas.search.worker import PROBE_DEADLINE_S, TrialCall, run_trial
-from results import TrialStatus
+from nas.search.worker import TrialCall, run_trial
+
+if TYPE_CHECKING:
+    from nas.search.tune_searcher import LoopSearcher
 
 __all__ = ["Cluster", "EngineError", "Resources", "ray_session", "run_search"]
 
-PROBE_INDEX = -1
 MAX_ENGINE_FAILURES = 2
 _TEMPORARY_PREFIX = "nas-ray-"
 _OBJECT_STORE_BYTES = 128 << 20
@@ -99,7 +102,9 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         yield Cluster(
             cpus=total.get("CPU", 0.0),
             gpus=total.get("GPU", 0.0),
-            largest_node_cpus=max((node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0),
+            largest_node_cpus=max(
+                (node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0
+            ),
         )
     finally:
         with _signals_ignored():
@@ -130,7 +135,7 @@ def _remove_leftovers() -> None:
 def run_search(
     loop: SearchLoop,
     *,
-    make_call: Callable[[int, Any], TrialCall],
+    make_call: Callable[[Candidate], TrialCall],
     probe_call: TrialCall,
     on_probe: Callable[[Probe], None],
     resources: Resources,
@@ -139,7 +144,7 @@ def run_search(
     """Run trials until the loop is over. A first signal (Ctrl-C, SIGTERM) lets what runs finish; a second one raises.
 
     Args:
-        make_call: what to send to a worker for (index, candidate).
+        make_call: what to send to a worker for a candidate.
         probe_call: sent before the first trial; `on_probe` is told what it found.
         on_tick: called several times a second.
 
@@ -147,33 +152,44 @@ def run_search(
         EngineError: where Ray fails again and again, or the probe fails.
         KeyboardInterrupt: on the second signal.
     """
+    from nas.search.tune_searcher import LoopSearcher, ProbeFailed
+
     failures = 0
     with _graceful_signals(loop):
         while not loop.over:
-            searcher = _make_searcher(loop, make_call, None if failures else probe_call, on_probe, on_tick)
+            searcher = LoopSearcher(loop, make_call, probe_call=probe_call, on_probe=on_probe, on_tick=on_tick)
             problem = _fit(searcher, resources)
+            if isinstance(searcher.error, ProbeFailed):
+                raise EngineError(f"the reference network could not be run on a worker: {searcher.error}")
             if searcher.error is not None:
                 raise searcher.error
             if loop.over:
                 break
             failures += 1
-            loop.forget_running()
+            loop.run_again()
             if failures > MAX_ENGINE_FAILURES:
                 raise EngineError(f"Ray ended {failures} times before the search did: {problem}")
 
 
-def _fit(searcher: Any, resources: Resources) -> str | None:
+def _fit(searcher: "LoopSearcher", resources: Resources) -> str | None:
     """One Tune experiment; what it died of, if it did."""
     from ray import tune
 
     storage = tempfile.mkdtemp(prefix="tune-", dir=_session_folder())
     tuner = tune.Tuner(
         tune.with_resources(_trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
-        tune_config=tune.TuneConfig(search_alg=searcher, num_samples=-1, reuse_actors=True, metric="seconds", mode="min"),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=-1,
+            reuse_actors=True,
+            metric="seconds",
+            mode="min",
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
         run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0, log_to_file=False),
     )
     try:
-        with _stdout_to_stderr():
+        with contextlib.redirect_stdout(io.StringIO()):
             tuner.fit()
     except KeyboardInterrupt:
         raise
@@ -188,15 +204,6 @@ def _session_folder() -> str:
     return str(Path(ray._private.worker._global_node.get_temp_dir_path()))
 
 
-@contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Tune prints a line of its own whatever its verbosity."""
-    import io
-
-    with contextlib.redirect_stdout(io.StringIO()):
-        yield
-
-
 def _trainable(config: dict[str, Any]) -> None:
     from ray import tune
 
@@ -206,9 +213,9 @@ def _trainable(config: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def _graceful_signals(loop: SearchLoop) -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if loop.stop_reason is not None and loop.interrupted:
+        if loop.interrupted:
             raise KeyboardInterrupt
-        loop.interrupt(signal.Signals(number).name)
+        loop.interrupt()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -30,7 +30,13 @@ def evaluate(task: TrialTask) -> Evaluation:
     set_up_process(compute)
     device = describe_device(compute)
     step_time = measure_step_time(
-        task.arch, task.reference, recipe=task.recipe, compute=compute, image_size=image_size, seed=task.seed
+        task.arch,
+        task.reference,
+        recipe=task.recipe,
+        compute=compute,
+        batch_size=task.batch_size,
+        image_size=image_size,
+        seed=task.seed,
     )
     if task.max_step_time is not None and step_time.ratio > task.max_step_time:
         reason = f"a training step takes {step_time.ratio:.2f} of the reference's, over {task.max_step_time:g}"
@@ -46,7 +52,7 @@ def evaluate(task: TrialTask) -> Evaluation:
         network,
         train_batches(
             _on_device(data, "train", compute),
-            batch_size=task.recipe.batch_size,
+            batch_size=task.batch_size,
             steps=task.steps,
             generator=generator,
             augment=CropFlip.for_size(image_size, flip=data.flip) if task.recipe.augment else None,
@@ -91,6 +97,7 @@ def _faster_dtype(task: TrialTask) -> DType:
             task.reference,
             recipe=task.recipe,
             compute=replace(task.compute, dtype=dtype),
+            batch_size=task.batch_size,
             image_size=task.data.image_size,
             rounds=DTYPE_ROUNDS,
         ).seconds
@@ -113,7 +120,12 @@ def probe(task: TrialTask, choose_dtype: bool) -> Probe:
     evaluate(replace(task, arch=task.reference, compute=compute, steps=steps, max_step_time=None))
     fixed_s = time.perf_counter() - start
     step = measure_step_time(
-        task.reference, task.reference, recipe=task.recipe, compute=compute, image_size=task.data.image_size
+        task.reference,
+        task.reference,
+        recipe=task.recipe,
+        compute=compute,
+        batch_size=task.batch_size,
+        image_size=task.data.image_size,
     )
     return Probe(
         device=describe_device(compute), compute=compute, trial_s=fixed_s + (task.steps - steps) * step.seconds

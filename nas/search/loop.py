@@ -21,12 +21,13 @@ __all__ = ["Finished", "SearchLoop"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """How a trial ended on its worker; `evaluation` is None where there is nothing but a status and a reason."""
+    """How a trial ended on its worker; `evaluation` and `seconds` are None where a
+    worker could not tell them."""
 
     status: TrialStatus
     reason: str | None
-    seconds: float
-    worker: str
+    seconds: float | None = None
+    worker: str = "unknown"
     evaluation: Evaluation | None = None
 
 
@@ -37,7 +38,6 @@ class SearchLoop:
         now_s: the run's budget clock, in seconds; goes on where an interrupted session stopped.
         max_running: trials at once.
         devices: how many of the budget's devices a trial holds.
-        device: name of the device, for a trial that could not say so itself.
         on_finished: called with each record, after it is on the disk.
     """
 
@@ -59,7 +59,9 @@ class SearchLoop:
         self.objective = objective
         self.writer = writer
         self.device = "unknown"
+        """Name of the device, for a trial that could not say so itself."""
         self.stop_reason: str | None = None
+        self.interrupted = False
         self._sampler = sampler
         self._image_size = image_size
         self._seed = seed
@@ -68,6 +70,7 @@ class SearchLoop:
         self._now_s = now_s
         self._on_finished = on_finished
         self._running: dict[int, tuple[Candidate, float]] = {}
+        self._again: list[Candidate] = []
         done = {trial.index for trial in writer.trials}
         # What was in flight when an earlier session ended keeps its number, and is asked for first.
         self._missing = [index for index in range(writer.next_index) if index not in done]
@@ -89,6 +92,18 @@ class SearchLoop:
         """Start nothing more; what runs is finished."""
         self.stop_reason = self.stop_reason or reason
 
+    def interrupt(self) -> None:
+        """The user asks to end."""
+        self.interrupted = True
+        self.stop("interrupted")
+
+    def run_again(self) -> None:
+        """What runs was lost with the machines under it: it is started anew."""
+        for index, (candidate, _) in self._running.items():
+            self.keeper.forget(index)
+            self._again.append(candidate)
+        self._running.clear()
+
     def next(self) -> Candidate | None:
         """The next candidate to start now; None where none may start now (or ever: see `over`)."""
         if self.stop_reason is not None or len(self._running) >= self._max_running:
@@ -99,18 +114,21 @@ class SearchLoop:
             if not self._running or self.keeper.budget.kind in ("wall", "trials"):
                 self.stop("the budget is used up")
             return None
-        index = self._missing[0] if self._missing else self._next_index
         try:
-            candidate = self._sampler.ask(index)
+            candidate = self._again.pop(0) if self._again else self._ask()
         except SpaceExhausted as exhausted:
             self.stop(str(exhausted))
             return None
+        self._running[candidate.index] = (candidate, now_s)
+        self.keeper.start(candidate.index, now_s)
+        return candidate
+
+    def _ask(self) -> Candidate:
+        candidate = self._sampler.ask(self._missing[0] if self._missing else self._next_index)
         if self._missing:
             self._missing.pop(0)
         else:
             self._next_index += 1
-        self._running[index] = (candidate, now_s)
-        self.keeper.start(index, now_s)
         return candidate
 
     def trial_seed(self, index: int) -> int:
@@ -137,6 +155,8 @@ class SearchLoop:
         params, macs = arch.cost(self._image_size)
         found = finished.evaluation
         step_time = found.step_time if found else None
+        ended_s = max(started_s, self._now_s())
+        seconds = ended_s - started_s if finished.seconds is None else finished.seconds
         return TrialResult(
             index=candidate.index,
             status=finished.status,
@@ -159,10 +179,10 @@ class SearchLoop:
             train_steps=found.train_steps if found else None,
             train_loss=found.train_loss if found else None,
             peak_memory_bytes=found.peak_memory_bytes if found else None,
-            seconds=finished.seconds,
-            device_seconds=finished.seconds * self._devices,
+            seconds=seconds,
+            device_seconds=seconds * self._devices,
             started_s=started_s,
-            ended_s=max(started_s, self._now_s()),
+            ended_s=ended_s,
             worker=finished.worker,
             device=found.device if found else self.device,
         )

@@ -21,6 +21,7 @@ class TrialTask:
     reference: ArchSpec
     seed: int
     steps: int
+    batch_size: int
     recipe: Recipe
     data: DataConfig
     compute: Compute

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 __all__ = ["OptimizerName", "Recipe", "TrainLength"]
@@ -57,7 +57,6 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup: float = 0.2
-    batch_size: int = 64
     label_smoothing: float = 0.0
     augment: bool = False
     dropout: float = 0.0
@@ -69,14 +68,9 @@ class Recipe:
             raise ValueError(f"Recipe.optimizer must be one of {choices}, got {self.optimizer!r}")
         if not (math.isfinite(self.peak_lr) and self.peak_lr > 0):
             raise ValueError(f"Recipe.peak_lr must be above 0, got {self.peak_lr}")
-        if self.batch_size < 2:
-            raise ValueError(f"Recipe.batch_size must be at least 2 (batch norm needs two), got {self.batch_size}")
         for name in ("momentum", "warmup", "label_smoothing", "dropout", "drop_path"):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"Recipe.{name} must be at least 0 and below 1, got {value}")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"Recipe.weight_decay must be at least 0, got {self.weight_decay}")
-
-    def with_batch_size(self, batch_size: int) -> "Recipe":
-        return replace(self, batch_size=batch_size)

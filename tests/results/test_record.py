@@ -65,7 +65,7 @@ def test_what_is_no_finite_number_never_gets_in(trial: MakeTrial, name: str, val
 def test_what_is_no_finite_number_is_never_read(trial: MakeTrial, name: str, text: str) -> None:
     document = json.loads(trial(0).to_json())
     line = json.dumps(document | {name: "@"}).replace('"@"', text)
-    with pytest.raises(ValueError, match="finite|JSON"):
+    with pytest.raises(ValueError, match=r"finite|JSON"):
         TrialResult.from_json(line)
 
 

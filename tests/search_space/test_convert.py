@@ -61,8 +61,8 @@ def torchvision_model(name: str) -> nn.Module:
     return from_library(lambda: torchvision.models.get_model(name, num_classes=50))
 
 
-def timm_model(name: str, **arguments: object) -> nn.Module:
-    return from_library(lambda: timm.create_model(name, num_classes=50, **arguments))
+def timm_model(name: str) -> nn.Module:
+    return from_library(lambda: timm.create_model(name, num_classes=50))
 
 
 def random_images(size: int, num_images: int = 3) -> Tensor:

@@ -1,7 +1,7 @@
 """Splits: stratified, nested, and the same everywhere."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.data.split import HOLDOUT, TEST, num_taken, split_off, subset
@@ -13,6 +13,7 @@ shares = st.floats(0.01, 0.99)
 seeds = st.integers(0, 2**40)
 
 
+@settings(deadline=None)
 @given(label_lists, shares, seeds)
 def test_parts_are_disjoint_complete_and_stratified(labels: np.ndarray, share: float, seed: int) -> None:
     kept, taken = split_off(labels, share, seed=seed, purpose=HOLDOUT)
@@ -28,6 +29,7 @@ def test_parts_are_disjoint_complete_and_stratified(labels: np.ndarray, share: f
     assert (np.abs(got - share * counts)[many] <= 1).all()
 
 
+@settings(deadline=None)
 @given(label_lists, shares, shares, seeds)
 def test_a_larger_share_holds_a_smaller_one(labels: np.ndarray, one: float, other: float, seed: int) -> None:
     small, large = (
@@ -36,6 +38,7 @@ def test_a_larger_share_holds_a_smaller_one(labels: np.ndarray, one: float, othe
     assert small <= large
 
 
+@settings(deadline=None)
 @given(label_lists, st.data())
 def test_subsets_are_nested_proportional_and_have_each_class(labels: np.ndarray, data: st.DataObject) -> None:
     counts = np.bincount(labels)

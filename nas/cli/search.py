@@ -1,0 +1,104 @@
+"""`nas search`: run a search, or go on with one."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nas.cli.console import print_json
+from nas.cli.runs import RUNS, find_run
+from nas.search import Progress, SearchConfig, SearchEnd, resume_search, start_search
+from results import Run, check_run_name, front_rows, front_text
+
+__all__ = ["Config", "run"]
+
+INTERRUPTED, FAILED = 130, 1
+_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data_root")
+_OF_THE_COMMAND = ("out", "resume", "json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(SearchConfig):
+    """Search a space for networks that are accurate, small and fast to train.
+
+    Example: nas search --data DIR --budget 30m
+
+    Ctrl-C lets the running trials finish and ends; a second one ends at once. nas search --resume RUN goes on.
+    """
+
+    out: str | None = None
+    """The run's name below runs/, or a folder; named after the space and the time where not given."""
+    resume: str | None = None
+    """A run to go on with; --budget, --workers, --address, --deadline and --data-root may be given with it."""
+    json: bool = False
+    """One JSON document on stdout."""
+
+
+def _new_folder(config: Config) -> Path:
+    if config.out is None:
+        name = Path(config.space).stem if "." in config.space else config.space
+        return RUNS / f"{name[:40]}-{datetime.now():%Y%m%d-%H%M%S}"
+    path = Path(config.out)
+    check_run_name(path.name)
+    return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+
+
+def _search_config(config: Config) -> SearchConfig:
+    return SearchConfig(**{field.name: getattr(config, field.name) for field in fields(SearchConfig)})
+
+
+def _changes(config: Config) -> dict[str, Any]:
+    """The options that were given beside --resume."""
+    default = Config()
+    given = {
+        field.name: getattr(config, field.name)
+        for field in fields(Config)
+        if field.name not in _OF_THE_COMMAND and getattr(config, field.name) != getattr(default, field.name)
+    }
+    if config.out is not None:
+        raise ValueError("--out cannot be given with --resume: the run stays where it is")
+    for name in given:
+        if name not in _MAY_CHANGE:
+            allowed = ", ".join(f"--{allowed.replace('_', '-')}" for allowed in _MAY_CHANGE)
+            raise ValueError(
+                f"--{name.replace('_', '-')} cannot change with --resume: it is the run's own (only {allowed} can)"
+            )
+    return given
+
+
+def run(config: Config) -> int:
+    """Search, print the front, say what to type next."""
+    with Progress() as progress:
+        if config.resume is not None:
+            end = resume_search(find_run(config.resume), progress, changes=_changes(config))
+        else:
+            end = start_search(_search_config(config), _new_folder(config), progress)
+    return _report(config, end)
+
+
+def _report(config: Config, end: SearchEnd) -> int:
+    found = Run(end.folder)
+    rows = front_rows(found.front(), found.objective)
+    best = found.best()
+    if config.json:
+        print_json(
+            {
+                "run": str(end.folder),
+                "stop_reason": end.stop_reason,
+                "num_trials": len(found.trials),
+                "best": best.index if best else None,
+                "front": [row.to_dict() for row in rows],
+            }
+        )
+    else:
+        print(f"\n{end.folder}: {end.stop_reason}; {len(found.trials)} trials, {len(found.ok)} measured in full")
+        if rows:
+            print(front_text(rows))
+        elif found.ok:
+            print("no network keeps to the limits")
+        if best is not None:
+            print(f"\nbest reward: trial {best.index}\n  nas describe {end.folder}:{best.index}")
+        print(f"  nas pareto {end.folder} --format csv\n  nas search --resume {end.folder} --budget LARGER")
+    if end.interrupted:
+        return INTERRUPTED
+    return 0 if best is not None else FAILED

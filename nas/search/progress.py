@@ -1,0 +1,97 @@
+"""What a search says while it runs: one live line on a terminal, one line a finished trial, plain lines otherwise.
+
+All of it goes to stderr, so that a command's result stands alone on stdout.
+"""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from nas.search.loop import SearchLoop
+from results import TrialResult, best_trial, pareto_front
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """A context manager; told of a run's events by the driver."""
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._live: Live | None = None
+        self._loop: SearchLoop | None = None
+        self._now_s = 0.0
+        self._front = 0
+        self._best: TrialResult | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_live()
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+    def begin_live(self, loop: SearchLoop) -> None:
+        """From now on the live line shows how `loop` stands, where stderr is a terminal."""
+        self._loop = loop
+        self._look(loop)
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
+            self._live = Live(self, console=self._console, refresh_per_second=2, transient=True)
+            self._live.start()
+
+    def end_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def tick(self, now_s: float) -> None:
+        """The run's clock, for the budget that is left."""
+        self._now_s = now_s
+
+    def finished(self, loop: SearchLoop, result: TrialResult) -> None:
+        self._look(loop)
+        self._now_s = max(self._now_s, result.ended_s)
+        line = _trial_line(loop, result)
+        if self._live is None:
+            line += f"  [{_left(loop, self._now_s)} left]"
+        self.note(line)
+
+    def _look(self, loop: SearchLoop) -> None:
+        self._front = len(pareto_front(loop.writer.trials, loop.writer.limits))
+        self._best = best_trial(loop.writer.trials, loop.objective, loop.writer.limits)
+
+    def __rich__(self) -> Text:
+        loop = self._loop
+        if loop is None:
+            return Text("")
+        failed = sum(not trial.ok for trial in loop.writer.trials)
+        parts = [f"{len(loop.writer.trials)} done", f"{loop.num_running} running", f"{failed} failed"]
+        if self._best is not None:
+            parts.append(f"best reward {loop.objective.reward(self._best):.4f} (trial {self._best.index})")
+        parts += [f"front {self._front}", f"{_left(loop, self._now_s)} left"]
+        if loop.stop_reason:
+            parts.append(f"ending: {loop.stop_reason}")
+        return Text(" | ".join(parts), overflow="ellipsis", no_wrap=True)
+
+
+def _left(loop: SearchLoop, now_s: float) -> str:
+    return loop.keeper.budget.describe(loop.keeper.left(now_s))
+
+
+def _trial_line(loop: SearchLoop, result: TrialResult) -> str:
+    head = f"trial {result.index:<4d} {result.status:<13s}"
+    if result.ok and result.accuracy is not None and result.step_time_ratio is not None:
+        return (
+            f"{head} accuracy {result.accuracy:.4f}  step {result.step_time_ratio:.2f}x  "
+            f"params {result.params / 1e6:.3f}M  reward {loop.objective.reward(result):.4f}  {result.seconds:.1f} s"
+        )
+    reason = (result.reason or "").strip().splitlines() or [""]
+    return f"{head} {reason[-1][:150]}"

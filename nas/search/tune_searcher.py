@@ -1,0 +1,108 @@
+"""The loop as Ray Tune sees it: a Searcher whose suggestions are calls and whose results end trials."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from nas.search.loop import Finished, SearchLoop
+from nas.search.samplers import Candidate
+from nas.search.task import Probe
+from nas.search.worker import TrialCall
+from results import TrialStatus
+
+__all__ = ["LoopSearcher", "ProbeFailed"]
+
+
+class ProbeFailed(RuntimeError):
+    """The reference network could not be run on a worker; the message says why."""
+
+
+class LoopSearcher(Searcher):
+    """Hands the loop's candidates to Tune, one probe before them where asked.
+
+    Tune swallows or prints what a searcher raises; so the first error is kept in `error`, and the experiment ended.
+    """
+
+    def __init__(
+        self,
+        loop: SearchLoop,
+        make_call: Callable[[Candidate], TrialCall],
+        *,
+        probe_call: TrialCall | None,
+        on_probe: Callable[[Probe], None],
+        on_tick: Callable[[], None],
+    ) -> None:
+        super().__init__(metric="seconds", mode="min")
+        self.error: Exception | None = None
+        self._loop = loop
+        self._make_call = make_call
+        self._probe_call = probe_call
+        self._probing: str | None = None
+        self._on_probe = on_probe
+        self._on_tick = on_tick
+        self._running: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        try:
+            return self._suggest(trial_id)
+        except Exception as error:
+            self.error = error
+            return Searcher.FINISHED
+
+    def _suggest(self, trial_id: str) -> Any:
+        self._on_tick()
+        if self.error is not None:
+            return Searcher.FINISHED
+        if self._probing is not None:
+            return None
+        if self._loop.over:
+            return Searcher.FINISHED
+        if self._probe_call is not None:
+            call, self._probe_call = self._probe_call, None
+            self._probing = trial_id
+            return {"call": call}
+        candidate = self._loop.next()
+        if candidate is None:
+            return Searcher.FINISHED if self._loop.over else None
+        self._running[trial_id] = candidate.index
+        return {"call": self._make_call(candidate)}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        try:
+            self._complete(trial_id, None if error else result)
+        except Exception as raised:
+            self.error = self.error or raised
+
+    def _complete(self, trial_id: str, result: dict[str, Any] | None) -> None:
+        if trial_id == self._probing:
+            self._probing = None
+            if result is None or not isinstance(result.get("value"), Probe):
+                raise ProbeFailed(result["reason"] if result else "its worker died")
+            self._on_probe(result["value"])
+            return
+        index = self._running.pop(trial_id)
+        if result is None:
+            self._loop.finish(index, Finished(status=TrialStatus.FAILED, reason="its worker died"))
+            return
+        self._loop.finish(
+            index,
+            Finished(
+                status=TrialStatus(result["status"]),
+                reason=result["reason"],
+                seconds=result["seconds"],
+                worker=result["worker"],
+                evaluation=result["value"],
+            ),
+        )
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing of Tune's is ever restored, but it wants a file."""
+        Path(checkpoint_path).touch()
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a run is resumed from its own record")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}

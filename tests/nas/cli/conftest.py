@@ -1,0 +1,92 @@
+"""Commands called as a user calls them, in a folder of their own, with a run in it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.cli import main
+from results import Objective, RunWriter, TrialResult, TrialStatus
+from search_space import ArchSpec, HeadSpec, StageSpec, StemSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+Nas = Callable[..., Said]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of the command."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def nas(folder: Path, capsys: pytest.CaptureFixture[str]) -> Nas:
+    """`nas(*arguments)` as if typed."""
+
+    def call(*arguments: str) -> Said:
+        capsys.readouterr()
+        code = main(arguments)
+        out, err = capsys.readouterr()
+        return Said(code=code, out=out, err=err)
+
+    return call
+
+
+def make_trial(index: int, *, accuracy: float | None, ratio: float = 1.0) -> TrialResult:
+    """A trial; one that failed where it has no accuracy."""
+    stage = StageSpec(op="mbconv", width=8 + index, depth=2, expansion=4, se_ratio=0.25)
+    arch = ArchSpec(stem=StemSpec(width=8), stages=(stage,), head=HeadSpec(width=16, num_classes=10))
+    measured = accuracy is not None
+    return TrialResult(
+        index=index,
+        status=TrialStatus.OK if measured else TrialStatus.FAILED,
+        reason=None if measured else "it ended",
+        key=arch.key,
+        arch=arch,
+        seed=1,
+        params=arch.params,
+        macs=arch.macs(32),
+        seconds=1.0,
+        device_seconds=1.0,
+        started_s=0.0,
+        ended_s=1.0,
+        worker="host/1",
+        device="cpu",
+        accuracy=accuracy,
+        num_evaluated=100 if measured else None,
+        step_time_ratio=ratio if measured else None,
+    )
+
+
+@pytest.fixture
+def a_run(folder: Path) -> Path:
+    """runs/first: trial 0 failed; 1 is exact, 2 is fast, 3 is dominated by 2."""
+    path = Path("runs") / "first"
+    trials = [
+        make_trial(0, accuracy=None),
+        make_trial(1, accuracy=0.9, ratio=2.0),
+        make_trial(2, accuracy=0.8, ratio=0.5),
+        make_trial(3, accuracy=0.7, ratio=1.0),
+    ]
+    objective = Objective(reference_params=2000)
+    with RunWriter.create(path, config={"image_size": 48}, objective=objective) as writer:
+        for trial in trials:
+            writer.append(trial)
+    return path
