@@ -7,6 +7,7 @@ torch is imported by what needs it: a driver and a worker that hand a `Compute` 
 """
 
 import ctypes
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -41,8 +42,7 @@ class Compute:
     channels_last: bool = True
 
     def __post_init__(self) -> None:
-        kind = self.device.split(":")[0]
-        if kind not in ("cpu", "cuda"):
+        if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", self.device):
             raise ValueError(f"Compute.device must be cpu, cuda or cuda:N, got {self.device!r}")
         if self.dtype not in get_args(DType):
             raise ValueError(f"Compute.dtype must be one of {', '.join(get_args(DType))}, got {self.dtype!r}")
@@ -147,7 +147,9 @@ def set_up_process(compute: Compute) -> None:
             libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
             libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     if compute.is_cuda:
-        torch.cuda.set_device(compute.device)
+        # A name without an index is the current device, which torch refuses to be set to.
+        if torch.device(compute.device).index is not None:
+            torch.cuda.set_device(compute.device)
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
 

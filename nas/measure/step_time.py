@@ -16,6 +16,7 @@ __all__ = ["ROUNDS", "StepTime", "time_in_turn"]
 
 WARM_UP_ROUNDS = 3
 ROUNDS = 15
+MIN_ROUNDS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,15 @@ class StepTime:
     def of(
         cls, seconds: Sequence[float], reference_seconds: Sequence[float], *, batch_size: int, image_size: int
     ) -> Self:
-        """From the seconds of rounds in which candidate and reference were stepped in turn."""
+        """From the seconds of rounds in which candidate and reference were stepped in turn.
+
+        Raises:
+            ValueError: for fewer than 6 rounds, of which no two order statistics hold the median with 95 %.
+        """
         from scipy.stats import quantile_test
 
+        if len(seconds) < MIN_ROUNDS:
+            raise ValueError(f"StepTime.of must have at least {MIN_ROUNDS} rounds, got {len(seconds)}")
         ratios = [own / reference for own, reference in zip(seconds, reference_seconds, strict=True)]
         interval = quantile_test(ratios, p=0.5).confidence_interval(0.95)
         return cls(

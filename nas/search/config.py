@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from nas.data import DataConfig
 from nas.search.budget import Budget
 from nas.train import Recipe, TrainLength
-from results import Limits
+from results import Limits, Objective
 
 __all__ = ["SearchConfig"]
 
+DeviceChoice = Literal["auto", "cpu", "cuda"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class SearchConfig:
         holdout: share of the train images that the search's accuracy is measured on. Test images are never touched.
         max_images: use only so many train images, the classes in proportion.
         budget: trials (`40`), wall clock (`30m`, `8h`) or device time (`6gpu-h`, `6cpu-h`).
-        train_length: of a candidate's short training, in steps (`450`) or epochs (`2ep`).
+        train_length: of a candidate's short training, in steps (`300`) or epochs (`2ep`).
         recipe: of the short training.
         image_size: train size in pixels; the space's where not given.
         batch_size: images in a training step; the space's where not given.
@@ -48,7 +50,7 @@ class SearchConfig:
         address: of a running Ray cluster (`auto` or HOST:PORT); a Ray of its own on this machine where not given.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     space: str = "efficientnetv2-tiny"
     data: str = "digits"
@@ -57,7 +59,7 @@ class SearchConfig:
     holdout: float = 0.1
     max_images: int | None = None
     budget: str = "30m"
-    train_length: str = "450"
+    train_length: str = "300"
     recipe: Recipe = field(default_factory=Recipe)
     image_size: int | None = None
     batch_size: int | None = None
@@ -70,7 +72,7 @@ class SearchConfig:
     sampler: str = "random"
     seed: int = 0
     workers: int | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: DeviceChoice = "auto"
     cpus_per_trial: int = 1
     gpus_per_trial: float | None = None
     dtype: DTypeChoice = "auto"
@@ -81,12 +83,18 @@ class SearchConfig:
         Budget.parse(self.budget)
         TrainLength.parse(self.train_length)
         self.limits()
+        Objective(reference_params=1, w=self.w, v=self.v)
+        for name, choices in (("device", get_args(DeviceChoice)), ("dtype", get_args(DTypeChoice))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         for name, low in (("workers", 1), ("cpus_per_trial", 1), ("seed", 0), ("image_size", 4), ("batch_size", 2)):
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ValueError(f"{name} must be at least {low}, got {value}")
+        if self.seed > MAX_SEED:
+            raise ValueError(f"seed must be at most {MAX_SEED}, got {self.seed}")
         if self.gpus_per_trial is not None:
-            if self.gpus_per_trial < 0 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1):
+            if not (0 <= self.gpus_per_trial <= 1 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1 == 0)):
                 raise ValueError(
                     f"gpus_per_trial must be a fraction of 1 or a whole number of GPUs, got {self.gpus_per_trial}"
                 )

@@ -11,7 +11,9 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Cluster", "EngineError", "Resources", "ray_session", "run_search"]
 
 MAX_ENGINE_FAILURES = 2
+_Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 _TEMPORARY_PREFIX = "nas-ray-"
 _OBJECT_STORE_BYTES = 128 << 20
 
@@ -85,14 +88,16 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
 
     try:
         if folder is not None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=str(folder),
-            )
+            # Inherited by all that Ray starts: a Ctrl-C reaches every process of a terminal, and is the driver's alone.
+            with _signals_ignored(signal.SIGINT):
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=str(folder),
+                )
         else:
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -107,20 +112,28 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
             ),
         )
     finally:
-        with _signals_ignored():
+        with _signals_ignored(signal.SIGINT, signal.SIGTERM):
             ray.shutdown()
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _signals_ignored() -> Iterator[None]:
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+def _handling(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
+    """Signal handlers for a while; as they were where this is not the main thread, which alone may set them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _signals_ignored(*numbers: signal.Signals) -> AbstractContextManager[None]:
+    return _handling(dict.fromkeys(numbers, signal.SIG_IGN))
 
 
 def _remove_leftovers() -> None:
@@ -210,16 +223,10 @@ def _trainable(config: dict[str, Any]) -> None:
     tune.report(run_trial(config["call"]))
 
 
-@contextlib.contextmanager
-def _graceful_signals(loop: SearchLoop) -> Iterator[None]:
+def _graceful_signals(loop: SearchLoop) -> AbstractContextManager[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         if loop.interrupted:
             raise KeyboardInterrupt
         loop.interrupt()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return _handling({signal.SIGINT: on_signal, signal.SIGTERM: on_signal})

@@ -70,10 +70,10 @@ def evaluate(task: TrialTask) -> Evaluation:
             step_time=step_time,
             train_steps=outcome.steps,
         )
-    held_out = eval_batches(
-        _on_device(data, "holdout", compute), batch_size=EVAL_BATCH, channels_last=compute.channels_last
+    scored_on = eval_batches(
+        _on_device(data, task.score_on, compute), batch_size=EVAL_BATCH, channels_last=compute.channels_last
     )
-    correct, count = accuracy(network, held_out, compute)
+    correct, count = accuracy(network, scored_on, compute)
     return Evaluation(
         status=TrialStatus.OK,
         device=device,

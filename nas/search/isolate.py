@@ -27,6 +27,7 @@ __all__ = ["ChildOutcome", "run_in_child"]
 _PRELOAD = ["nas.search.evaluate"]
 _GRACE_S = 10.0
 _LOOK_EVERY_S = 0.25
+_STARTING = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +65,9 @@ def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: in
             if memory_bytes is not None and held > memory_bytes:
                 reason = f"held {held / 2**20:.0f} MiB of memory, its limit is {memory_bytes / 2**20:.0f} MiB"
                 return ChildOutcome(ended="out_of_memory", reason=reason)
-        outcome: ChildOutcome = receiver.recv()
+        outcome = _received(receiver)
         child.join(_GRACE_S)
-        return outcome
-    except EOFError:
-        child.join(_GRACE_S)
-        return _died(child.exitcode)
+        return outcome or _died(child.exitcode)
     finally:
         receiver.close()
         child.kill()
@@ -79,13 +77,14 @@ def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: in
 @contextlib.contextmanager
 def _main_module_hidden() -> Iterator[None]:
     """Keep multiprocessing from importing the parent's main script (Ray's worker, a user's notebook) in the child."""
-    main = sys.modules.pop("__main__", None)
-    sys.modules["__main__"] = type(sys)("__main__")
-    try:
-        yield
-    finally:
-        if main is not None:
-            sys.modules["__main__"] = main
+    with _STARTING:
+        main = sys.modules.pop("__main__", None)
+        sys.modules["__main__"] = type(sys)("__main__")
+        try:
+            yield
+        finally:
+            if main is not None:
+                sys.modules["__main__"] = main
 
 
 def _private_bytes(pid: int | None) -> int:
@@ -95,6 +94,17 @@ def _private_bytes(pid: int | None) -> int:
     except psutil.Error:
         return 0
     return int(memory.rss - getattr(memory, "shared", 0))
+
+
+def _received(receiver: Connection) -> ChildOutcome | None:
+    """What the child sent; None where it ended before, or while, it did."""
+    try:
+        outcome: ChildOutcome = receiver.recv()
+    except (EOFError, OSError):
+        return None
+    except Exception as error:
+        return ChildOutcome(ended="raised", reason=f"its result cannot be read: {type(error).__name__}: {error}")
+    return outcome
 
 
 def _died(exit_code: int | None) -> ChildOutcome:
@@ -113,10 +123,11 @@ def _child_main(sender: Connection, call: str, arguments: tuple[Any, ...]) -> No
     _be_first_out_of_memory()
     try:
         module, _, function = call.partition(":")
-        outcome = ChildOutcome(ended="returned", value=getattr(import_module(module), function)(*arguments))
+        value = getattr(import_module(module), function)(*arguments)
+        # In here, as what a call returns may not be picklable; nothing of it has been sent then.
+        sender.send(ChildOutcome(ended="returned", value=value))
     except Exception as error:
-        outcome = _raised(error)
-    sender.send(outcome)
+        sender.send(_raised(error))
     sender.close()
 
 

@@ -21,8 +21,7 @@ __all__ = ["Finished", "SearchLoop"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """How a trial ended on its worker; `evaluation` and `seconds` are None where a
-    worker could not tell them."""
+    """How a trial ended on its worker; `evaluation` and `seconds` are None where a worker could not tell them."""
 
     status: TrialStatus
     reason: str | None
@@ -98,10 +97,12 @@ class SearchLoop:
         self.stop("interrupted")
 
     def run_again(self) -> None:
-        """What runs was lost with the machines under it: it is started anew."""
+        """What runs was lost with the machines under it: it is started anew, where the budget still admits it."""
         for index, (candidate, _) in self._running.items():
             self.keeper.forget(index)
             self._again.append(candidate)
+        if self._running and not self.interrupted:
+            self.stop_reason = None
         self._running.clear()
 
     def next(self) -> Candidate | None:
@@ -142,7 +143,13 @@ class SearchLoop:
             RunWriteError: where the record cannot be written; the trial is then not recorded.
         """
         candidate, started_s = self._running[index]
-        result = self._record(candidate, started_s, finished)
+        try:
+            result = self._record(candidate, started_s, finished)
+        except ValueError as error:
+            # What a worker says may break the record's rules (a loss of 1e30, say): that fails a trial, not the search.
+            reason = f"what was measured cannot be recorded: {error}"
+            refused = Finished(status=TrialStatus.FAILED, reason=reason, worker=finished.worker)
+            result = self._record(candidate, started_s, refused)
         self.writer.append(result)
         del self._running[index]
         self.keeper.finish(index, seconds=result.seconds, device_seconds=result.device_seconds, typical=result.ok)

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from nas.data.config import printable
 from nas.search.loop import SearchLoop
-from results import TrialResult, best_trial, pareto_front
+from results import TrialResult, TrialStatus, best_trial, pareto_front
 
 __all__ = ["Progress"]
 
@@ -20,12 +21,13 @@ __all__ = ["Progress"]
 class Progress:
     """A context manager; told of a run's events by the driver."""
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False)
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
         self._loop: SearchLoop | None = None
         self._now_s = 0.0
         self._front = 0
+        self._told_of_interrupt = False
         self._best: TrialResult | None = None
 
     def __enter__(self) -> Self:
@@ -37,13 +39,13 @@ class Progress:
         self.end_live()
 
     def note(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(printable(text)), soft_wrap=True)
 
     def begin_live(self, loop: SearchLoop) -> None:
         """From now on the live line shows how `loop` stands, where stderr is a terminal."""
         self._loop = loop
         self._look(loop)
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
+        if self._live is None and self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(self, console=self._console, refresh_per_second=2, transient=True)
             self._live.start()
 
@@ -55,6 +57,11 @@ class Progress:
     def tick(self, now_s: float) -> None:
         """The run's clock, for the budget that is left."""
         self._now_s = now_s
+        if self._loop is not None and self._loop.interrupted and not self._told_of_interrupt:
+            self._told_of_interrupt = True
+            self.note(
+                f"interrupted: {self._loop.num_running} running trials are finished first; once more ends at once"
+            )
 
     def finished(self, loop: SearchLoop, result: TrialResult) -> None:
         self._look(loop)
@@ -72,14 +79,14 @@ class Progress:
         loop = self._loop
         if loop is None:
             return Text("")
-        failed = sum(not trial.ok for trial in loop.writer.trials)
+        failed = sum(trial.status not in (TrialStatus.OK, TrialStatus.PRUNED) for trial in loop.writer.trials)
         parts = [f"{len(loop.writer.trials)} done", f"{loop.num_running} running", f"{failed} failed"]
         if self._best is not None:
             parts.append(f"best reward {loop.objective.reward(self._best):.4f} (trial {self._best.index})")
         parts += [f"front {self._front}", f"{_left(loop, self._now_s)} left"]
         if loop.stop_reason:
             parts.append(f"ending: {loop.stop_reason}")
-        return Text(" | ".join(parts), overflow="ellipsis", no_wrap=True)
+        return Text(printable(" | ".join(parts)), overflow="ellipsis", no_wrap=True)
 
 
 def _left(loop: SearchLoop, now_s: float) -> str:

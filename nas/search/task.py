@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nas.data import DataConfig
+from nas.data import DataConfig, Split
 from nas.device import Compute
 from nas.measure import StepTime
 from nas.train import Recipe
@@ -15,7 +15,8 @@ __all__ = ["Evaluation", "Probe", "TrialTask"]
 @dataclass(frozen=True, kw_only=True)
 class TrialTask:
     """All that a worker needs to know of a trial. `steps` of `recipe` on the data's train images at the data's size;
-    no training at all where the step time ratio is above `max_step_time`."""
+    no training at all where the step time ratio is above `max_step_time`. Accuracy is taken on `score_on`: a search
+    uses what is held out of train, and never test."""
 
     arch: ArchSpec
     reference: ArchSpec
@@ -26,6 +27,7 @@ class TrialTask:
     data: DataConfig
     compute: Compute
     max_step_time: float | None = None
+    score_on: Split = "holdout"
 
 
 @dataclass(frozen=True, kw_only=True)

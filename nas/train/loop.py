@@ -44,7 +44,8 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     ]
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=recipe.momentum, nesterov=True, fused=True)
+            nesterov = recipe.momentum > 0
+            return torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
         case "adamw":
             return torch.optim.AdamW(groups, lr=recipe.peak_lr, fused=True)
         case "rmsprop":
@@ -80,8 +81,10 @@ def train(
     """
     network.train()
     optimizer = make_optimizer(network, recipe)
+    # Of a way up that is one step long torch divides by zero: it begins at the peak, as a shorter one does.
+    warmup = recipe.warmup if recipe.warmup * (steps + 1) != 1 else 0.0
     schedule = OneCycleLR(
-        optimizer, max_lr=recipe.peak_lr, total_steps=steps + 1, pct_start=recipe.warmup, cycle_momentum=False
+        optimizer, max_lr=recipe.peak_lr, total_steps=steps + 1, pct_start=warmup, cycle_momentum=False
     )
     step = TrainingStep(network, optimizer, recipe, compute)
     check_every = _CUDA_CHECK_EVERY if compute.is_cuda else 1
@@ -96,7 +99,7 @@ def train(
     if len(losses) != steps:
         raise ValueError(f"train needs {steps} batches, got {len(losses)}")
     tail = losses[-max(1, steps // 10) :]
-    return TrainOutcome(steps=steps, loss=float(torch.stack(tail).mean()), diverged=False)
+    return TrainOutcome(steps=steps, loss=float(torch.stack(tail).double().mean()), diverged=False)
 
 
 @torch.no_grad()

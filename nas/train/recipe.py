@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 __all__ = ["OptimizerName", "Recipe", "TrainLength"]
 
@@ -52,8 +52,10 @@ class Recipe:
     a cosine to nearly 0 (Smith and Topin, arXiv 1708.07120). `weight_decay` spares norms and biases.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
     optimizer: OptimizerName = "sgd"
-    peak_lr: float = 0.1
+    peak_lr: float = 0.2
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup: float = 0.2

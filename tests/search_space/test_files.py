@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_space import Space
@@ -77,12 +77,14 @@ def test_a_fault_names_line_field_rule_and_value(old: str, new: str, message: st
     assert any(line.startswith(message) for line in str(caught.value).splitlines()), str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_yaml(Space, text)
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(SPACE) - 1), st.text(max_size=3))
 def test_a_damaged_file_is_read_or_a_value_error(place: int, put: str) -> None:
     try:

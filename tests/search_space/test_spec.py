@@ -60,6 +60,7 @@ def layers_that_act(arch: ArchSpec) -> list[BlockSpec]:
     ]
 
 
+@settings(deadline=None)
 @given(archs)
 def test_json_round_trip(arch: ArchSpec) -> None:
     back = ArchSpec.from_json(arch.to_json())
@@ -73,6 +74,7 @@ def test_the_key_stays_what_it_was() -> None:
     assert architecture("efficientnetv2_s").key == key
 
 
+@settings(deadline=None)
 @given(archs)
 def test_canonical_is_one_form_of_the_same_network(arch: ArchSpec) -> None:
     canonical = arch.canonical()
@@ -82,7 +84,7 @@ def test_canonical_is_one_form_of_the_same_network(arch: ArchSpec) -> None:
     assert canonical.cost(33) == arch.cost(33)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(few_stages, few_stages)
 def test_keys_are_equal_exactly_where_the_layers_are(
     first: tuple[StageSpec, ...], second: tuple[StageSpec, ...]
@@ -91,6 +93,7 @@ def test_keys_are_equal_exactly_where_the_layers_are(
     assert (a.key == b.key) == (layers_that_act(a) == layers_that_act(b))
 
 
+@settings(deadline=None)
 @given(small_stages, st.data())
 def test_another_description_has_the_same_key(rows: tuple[StageSpec, ...], data: st.DataObject) -> None:
     """Stages split in two, and identities put between them, change nothing."""
@@ -194,13 +197,14 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.text() | json_values.map(json.dumps))
 def test_any_other_text_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         ArchSpec.from_json(text)
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_a_damaged_file_is_read_or_a_value_error(data: st.DataObject) -> None:
     """One place of a good file replaced: what is read keeps the rules, all else is a ValueError."""

@@ -28,26 +28,29 @@ class TPESampler(Sampler):
         self._running: dict[int, optuna.trial.Trial] = {}
 
     def _propose(self, index: int, attempt: int) -> tuple[int, ...]:
+        if attempt >= self.MODEL_TRIES:
+            # Late in a small space, and under limits that few networks keep to, the model proposes what is known or
+            # refused again and again: draw at random instead. The study is told of what comes of it.
+            return self._space.encode(self._space.sample(random.Random(f"{self._seed}:{index}:{attempt}")))
         self._study.sampler = optuna.samplers.TPESampler(
             seed=hash_seed(self._seed, index, attempt),
             n_startup_trials=self.START_UP_TRIALS,
             multivariate=True,
             constant_liar=True,
         )
-        if attempt >= self.MODEL_TRIES:
-            # Late in a small space the model proposes what is known again and again: draw at random instead.
-            drawn = self._space.encode(self._space.sample(random.Random(f"{self._seed}:{index}:{attempt}")))
-            self._study.enqueue_trial(dict(zip(self._distributions, drawn, strict=True)))
         trial = self._study.ask(self._distributions)
         self._running[index] = trial
         return tuple(trial.params[name] for name in self._distributions)
 
     def _reject(self, index: int) -> None:
-        self._study.tell(self._running.pop(index), state=optuna.trial.TrialState.FAIL)
+        if index in self._running:
+            self._study.tell(self._running.pop(index), state=optuna.trial.TrialState.FAIL)
 
     def _learn(self, candidate: Candidate, score: float | None) -> None:
-        trial = self._running.pop(candidate.index)
-        if score is None:
+        trial = self._running.pop(candidate.index, None)
+        if trial is None:
+            self._recover(candidate, score)
+        elif score is None:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
             self._study.tell(trial, score)

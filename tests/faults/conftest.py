@@ -1,0 +1,94 @@
+"""A search small enough to be harmed many times: 8x8 digits, a space of small networks, trials of well under a second."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+SPACE = """
+name: toy
+image_size: 8
+batch_size: 16
+stem: {width: 8, stride: 1}
+head: {width: 0}
+stages:
+  - {op: [mbconv, fused_mbconv], kernel: [3, 5], expansion: [1, 2], width: [8], depth: [1, 2], se_ratio: [0], stride: 1}
+  - {op: [mbconv, fused_mbconv], kernel: [3, 5], expansion: [1, 2], width: [16], depth: [1, 2], se_ratio: [0], stride: 2}
+"""
+DEADLINE_S = 240
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+class Search:
+    """One `nas search` process, in a group of its own as in a terminal."""
+
+    def __init__(self, folder: Path, cache: Path, arguments: list[str]) -> None:
+        environment = {**os.environ, "NAS_CACHE_DIR": str(cache)}
+        environment.pop("RAY_ADDRESS", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nas.cli", "search", *arguments],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def signal_group(self, number: signal.Signals) -> None:
+        os.killpg(self.process.pid, number)
+
+    def wait(self) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        out, error = self.process.communicate(timeout=DEADLINE_S)
+        return self.process.returncode, out, error
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def kill_all(self) -> None:
+        if self.process.poll() is None:
+            for process in [*self.family(), psutil.Process(self.process.pid)]:
+                process.kill()
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def search(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Search]]:
+    """Starts searches in `tmp_path`; the toy space is toy.yaml there."""
+    (tmp_path / "toy.yaml").write_text(SPACE)
+    started: list[Search] = []
+
+    def start(*arguments: str) -> Search:
+        started.append(Search(tmp_path, cache, list(arguments)))
+        return started[-1]
+
+    yield start
+    for running in started:
+        running.kill_all()
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    """The whole lines of a run's record, in the file's order."""
+    path = run / "trials.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_S) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.1)

@@ -1,0 +1,197 @@
+"""Harm done to a running search, and what must hold afterwards (exit code, record, resume, nothing left behind)."""
+
+import ipaddress
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.faults.conftest import Search, rows, wait_for
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow]
+
+TRIALS = 6
+Start = Callable[..., Search]
+TOY = ("--space", "toy.yaml", "--train-length", "40", "--seed", "3")
+
+
+def outcome(run: Path) -> list[tuple[Any, ...]]:
+    """What must be the same however a run came about: candidate, seed and accuracy of each trial."""
+    return sorted((row["index"], row["key"], row["seed"], row["status"], row["accuracy"]) for row in rows(run))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> list[tuple[Any, ...]]:
+    """The run that nothing happened to, at one worker."""
+    from tests.faults.conftest import SPACE
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "toy.yaml").write_text(SPACE)
+    search = Search(folder, cache, [*TOY, "--budget", str(TRIALS), "--workers", "1", "--out", "plain"])
+    code, out, error = search.wait()
+    assert code == 0, error
+    assert "best reward" in out
+    found = outcome(folder / "runs/plain")
+    assert [row[0] for row in found] == list(range(TRIALS))
+    assert {row[3] for row in found} == {"ok"}
+    return found
+
+
+def test_same_seed_is_the_same_run_at_two_workers(
+    search: Start, tmp_path: Path, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    running = search(*TOY, "--budget", str(TRIALS), "--workers", "2", "--out", "a", "--json")
+    code, out, error = running.wait()
+    assert code == 0, error
+    assert out.startswith("{")
+    assert outcome(tmp_path / "runs/a") == undisturbed
+
+
+def test_ray_listens_on_the_loopback_only_and_leaves_nothing(search: Start, tmp_path: Path) -> None:
+    running = search(*TOY, "--budget", "2", "--out", "a")
+    wait_for(lambda: bool(rows(tmp_path / "runs/a")), "a first trial")
+    listening = [
+        connection.laddr.ip
+        for process in running.family()
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    family = running.family()
+    code, _, error = running.wait()
+    assert code == 0, error
+    assert listening
+    assert all(ipaddress.ip_address(ip.removeprefix("::ffff:")).is_loopback for ip in listening), set(listening)
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive
+
+
+def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
+    search: Start, tmp_path: Path, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    run = tmp_path / "runs/a"
+    running = search(*TOY, "--budget", str(TRIALS), "--workers", "2", "--out", "a")
+    wait_for(lambda: len(rows(run)) >= 2, "two trials")
+    family = running.family()
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.communicate()
+    finished = rows(run)
+    with (run / "trials.jsonl").open("a") as file:
+        file.write('{"index": 5, "torn')
+    code, _, error = search("--resume", "a").wait()
+    assert code == 0, error
+    assert "cut off" in error
+    assert rows(run)[: len(finished)] == finished
+    assert outcome(run) == undisturbed
+    _, alive = psutil.wait_procs(family, timeout=90)
+    assert not alive
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_finishes_what_runs_and_a_larger_budget_goes_on(
+    search: Start, tmp_path: Path, undisturbed: list[tuple[Any, ...]], number: signal.Signals
+) -> None:
+    run = tmp_path / "runs/a"
+    running = search(*TOY, "--budget", "50", "--workers", "2", "--out", "a")
+    wait_for(lambda: len(rows(run)) >= 2, "two trials")
+    if number is signal.SIGINT:
+        running.signal_group(number)
+    else:
+        running.process.send_signal(number)
+    code, out, _ = running.wait()
+    assert code == 130
+    assert "nas search --resume" in out
+    finished = rows(run)
+    assert all(row["status"] == "ok" for row in finished)
+    assert [row["index"] for row in sorted(finished, key=lambda row: row["index"])] == list(range(len(finished)))
+    more = len(finished) + 1
+    code, _, error = search("--resume", "a", "--budget", str(more)).wait()
+    assert code == 0, error
+    assert len(rows(run)) == more
+    shared = min(more, TRIALS)
+    assert outcome(run)[:shared] == undisturbed[:shared]
+
+
+def test_second_signal_ends_at_once(search: Start, tmp_path: Path) -> None:
+    run = tmp_path / "runs/a"
+    running = search("--space", "toy.yaml", "--train-length", "200000", "--budget", "5", "--workers", "1", "--out", "a")
+    wait_for(lambda: _trial_children(running) != [], "a running trial")
+    family = running.family()
+    for _ in range(2):
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(1)
+    code, _, _ = running.wait()
+    assert code == 130
+    assert rows(run) == []
+    _, alive = psutil.wait_procs(family, timeout=60)
+    assert not alive
+
+
+def test_killed_worker_and_killed_trial_are_rows(search: Start, tmp_path: Path) -> None:
+    run = tmp_path / "runs/a"
+    running = search("--space", "toy.yaml", "--train-length", "3000", "--budget", "4", "--workers", "1", "--out", "a")
+    wait_for(lambda: bool(rows(run)), "a first trial")
+    wait_for(lambda: _trial_children(running) != [], "a running trial")
+    _trial_children(running)[-1].kill()
+    wait_for(lambda: len(rows(run)) >= 2, "the killed trial's row")
+    wait_for(lambda: _trial_children(running) != [], "another running trial")
+    for process in running.family():
+        if "train" in process.name() or any("ImplicitFunc" in part for part in process.cmdline()):
+            process.kill()
+    code, _, error = running.wait()
+    assert code == 0, error
+    by_index = {row["index"]: row for row in rows(run)}
+    assert sorted(by_index) == [0, 1, 2, 3]
+    assert by_index[1]["status"] == "out_of_memory"
+    assert "SIGKILL" in by_index[1]["reason"]
+    assert (by_index[2]["status"], by_index[2]["reason"]) == ("failed", "its worker died")
+    assert by_index[3]["status"] == "ok"
+
+
+def test_a_trial_past_its_deadline_is_a_row(search: Start, tmp_path: Path) -> None:
+    running = search(
+        "--space", "toy.yaml", "--train-length", "100000", "--budget", "1", "--deadline", "3", "--out", "a"
+    )
+    code, _, error = running.wait()
+    assert code == 1, error
+    (row,) = rows(tmp_path / "runs/a")
+    assert row["status"] == "timed_out"
+    assert "3 s" in row["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--gpus-per-trial", "1"), "GPUs"),
+        (("--workers", "9999"), "workers must be at most"),
+        (("--cpus-per-trial", "9999"), "cpus_per_trial must be at most"),
+        (("--budget", "1gpu-h"), "GPU"),
+        (("--max-params", "10"), "params"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_leaves_no_run(
+    search: Start, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    code, out, error = search(*TOY, *arguments, "--out", "a").wait()
+    assert code == 2, error
+    assert said in error
+    assert "Traceback" not in error
+    assert out == ""
+    assert not (tmp_path / "runs/a").exists()
+
+
+def _trial_children(running: Search) -> list[psutil.Process]:
+    """The forked children that train: those of a worker's fork server."""
+    found = []
+    for process in running.family():
+        try:
+            parent = process.parent()
+            if parent and "forkserver" in " ".join(parent.cmdline()) and "forkserver" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
