@@ -65,7 +65,7 @@ class Compute:
         import torch
 
         if self.channels_last:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network.to(memory_format=torch.channels_last)
         return network.to(self.device)
 
     def place_images(self, images: "Tensor") -> "Tensor":

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from search_space.catalog import ARCHITECTURES, Published, architecture, published
 from search_space.choices import BlockChoice, Decision, StageChoices
-from search_space.ops import OPS, Cost, Op, round_width
+from search_space.files import parse_json, parse_yaml, read_text, unknown_name
+from search_space.ops import OPS, Cost, Op, block_cost, conv_cost, output_size, round_width, squeeze_width
 from search_space.space import Space
 from search_space.spaces import SPACES, load_space
 from search_space.spec import Activation, ArchSpec, BlockSpec, HeadSpec, Padding, StageSpec, StemSpec
@@ -37,12 +38,20 @@ __all__ = [
     "StageSpec",
     "StemSpec",
     "architecture",
+    "block_cost",
     "build_network",
+    "conv_cost",
     "from_timm",
     "from_torchvision",
     "load_space",
+    "output_size",
+    "parse_json",
+    "parse_yaml",
     "published",
+    "read_text",
     "round_width",
+    "squeeze_width",
+    "unknown_name",
 ]
 
 _WITH_TORCH = {

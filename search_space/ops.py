@@ -22,7 +22,7 @@ class Cost(NamedTuple):
     params: int
     macs: int
 
-    def __add__(self, other: object) -> "Cost":  # type: ignore[override]
+    def __add__(self, other: object) -> "Cost":
         if not isinstance(other, Cost):
             return NotImplemented
         return Cost(self.params + other.params, self.macs + other.macs)

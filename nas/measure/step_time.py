@@ -8,7 +8,7 @@ networks as an idle machine does, where plain seconds do not (docs/log.md, bench
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Self
+from typing import Any, Self
 
 from nas.device import StepClock
 
@@ -50,7 +50,7 @@ class StepTime:
         if len(seconds) < MIN_ROUNDS:
             raise ValueError(f"StepTime.of must have at least {MIN_ROUNDS} rounds, got {len(seconds)}")
         ratios = [own / reference for own, reference in zip(seconds, reference_seconds, strict=True)]
-        interval = quantile_test(ratios, p=0.5).confidence_interval(0.95)
+        interval: Any = quantile_test(ratios, p=0.5).confidence_interval(0.95)
         return cls(
             ratio=median(ratios),
             low=float(interval.low),

@@ -36,7 +36,7 @@ class Budget:
             kind: BudgetKind = "trials"
             amount = float(number)
         else:
-            kind = device or "wall"
+            kind = "gpu" if device == "gpu" else "cpu" if device == "cpu" else "wall"
             amount = float(number) * _SECONDS[unit]
         if not 0 < amount < 1e9:
             raise ValueError(f"a budget must be above 0, and under 1e9 trials or seconds, got {text!r}")

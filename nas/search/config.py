@@ -13,6 +13,7 @@ __all__ = ["SearchConfig"]
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
+DEFAULT_STEPS, MAX_DEFAULT_EPOCHS = 300, 5
 MAX_SEED = 2**32 - 1
 
 
@@ -29,7 +30,8 @@ class SearchConfig:
         holdout: share of the train images that the search's accuracy is measured on. Test images are never touched.
         max_images: use only so many train images, the classes in proportion.
         budget: trials (`40`), wall clock (`30m`, `8h`) or device time (`6gpu-h`, `6cpu-h`).
-        train_length: of a candidate's short training, in steps (`300`) or epochs (`2ep`).
+        train_length: of a candidate's short training, in steps (`300`) or epochs (`2ep`); 300 steps, but at most 5
+            epochs, where not given.
         recipe: of the short training.
         image_size: train size in pixels; the space's where not given.
         batch_size: images in a training step; the space's where not given.
@@ -59,7 +61,7 @@ class SearchConfig:
     holdout: float = 0.1
     max_images: int | None = None
     budget: str = "30m"
-    train_length: str = "300"
+    train_length: str | None = None
     recipe: Recipe = field(default_factory=Recipe)
     image_size: int | None = None
     batch_size: int | None = None
@@ -81,7 +83,8 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         Budget.parse(self.budget)
-        TrainLength.parse(self.train_length)
+        if self.train_length is not None:
+            TrainLength.parse(self.train_length)
         self.limits()
         Objective(reference_params=1, w=self.w, v=self.v)
         for name, choices in (("device", get_args(DeviceChoice)), ("dtype", get_args(DTypeChoice))):
@@ -112,6 +115,12 @@ class SearchConfig:
             max_step_time=self.max_step_time,
             min_accuracy=self.min_accuracy,
         )
+
+    def train_steps(self, num_images: int, batch_size: int) -> int:
+        """Steps of a candidate's short training on so many images."""
+        if self.train_length is not None:
+            return TrainLength.parse(self.train_length).in_steps(num_images, batch_size)
+        return min(DEFAULT_STEPS, TrainLength(epochs=MAX_DEFAULT_EPOCHS).in_steps(num_images, batch_size))
 
     def data_config(self, image_size: int) -> DataConfig:
         return DataConfig(

@@ -6,6 +6,7 @@ quiet, on the loopback, without a dashboard, in a temporary folder of its own th
 
 import contextlib
 import io
+import logging
 import os
 import secrets
 import shutil
@@ -65,8 +66,9 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What a Ray cluster has."""
+    """What a Ray cluster has. `scratch` is a folder of this driver's that goes with the session."""
 
+    scratch: Path
     cpus: float
     gpus: float
     largest_node_cpus: float
@@ -76,35 +78,35 @@ class Cluster:
 def ray_session(address: str | None) -> Iterator[Cluster]:
     """A Ray of our own on this machine, or the user's at `address`."""
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    folder: Path | None = None
+    _remove_leftovers()
+    scratch = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-"))
     if address is None:
         # One secret for this session, in this process and its children only; nothing is written to the home folder.
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
         # On Linux this makes every part of Ray bind to 127.0.0.1; a test looks at the sockets.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        _remove_leftovers()
-        folder = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-"))
     import ray
 
     try:
-        if folder is not None:
+        if address is None:
             # Inherited by all that Ray starts: a Ctrl-C reaches every process of a terminal, and is the driver's alone.
             with _signals_ignored(signal.SIGINT):
                 ray.init(
                     address="local",
                     include_dashboard=False,
                     log_to_driver=False,
-                    logging_level="ERROR",
+                    logging_level=logging.ERROR,
                     object_store_memory=_OBJECT_STORE_BYTES,
-                    _temp_dir=str(folder),
+                    _temp_dir=str(scratch),
                 )
         else:
             try:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ValueError(f"--address: no Ray cluster was reached at {address!r}: {error}") from None
         total = ray.cluster_resources()
         yield Cluster(
+            scratch=scratch,
             cpus=total.get("CPU", 0.0),
             gpus=total.get("GPU", 0.0),
             largest_node_cpus=max(
@@ -114,8 +116,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
     finally:
         with _signals_ignored(signal.SIGINT, signal.SIGTERM):
             ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -152,6 +153,7 @@ def run_search(
     probe_call: TrialCall,
     on_probe: Callable[[Probe], None],
     resources: Resources,
+    scratch: Path,
     on_tick: Callable[[], None],
 ) -> None:
     """Run trials until the loop is over. A first signal (Ctrl-C, SIGTERM) lets what runs finish; a second one raises.
@@ -159,6 +161,7 @@ def run_search(
     Args:
         make_call: what to send to a worker for a candidate.
         probe_call: sent before the first trial; `on_probe` is told what it found.
+        scratch: a folder for what Tune insists on writing.
         on_tick: called several times a second.
 
     Raises:
@@ -171,7 +174,7 @@ def run_search(
     with _graceful_signals(loop):
         while not loop.over:
             searcher = LoopSearcher(loop, make_call, probe_call=probe_call, on_probe=on_probe, on_tick=on_tick)
-            problem = _fit(searcher, resources)
+            problem = _fit(searcher, resources, scratch)
             if isinstance(searcher.error, ProbeFailed):
                 raise EngineError(f"the reference network could not be run on a worker: {searcher.error}")
             if searcher.error is not None:
@@ -184,11 +187,11 @@ def run_search(
                 raise EngineError(f"Ray ended {failures} times before the search did: {problem}")
 
 
-def _fit(searcher: "LoopSearcher", resources: Resources) -> str | None:
+def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str | None:
     """One Tune experiment; what it died of, if it did."""
     from ray import tune
 
-    storage = tempfile.mkdtemp(prefix="tune-", dir=_session_folder())
+    storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     tuner = tune.Tuner(
         tune.with_resources(_trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
@@ -209,12 +212,6 @@ def _fit(searcher: "LoopSearcher", resources: Resources) -> str | None:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def _session_folder() -> str:
-    import ray
-
-    return str(Path(ray._private.worker._global_node.get_temp_dir_path()))
 
 
 def _trainable(config: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ __all__ = ["evaluate", "probe"]
 
 EVAL_BATCH = 500
 DTYPE_ROUNDS = 6
+PROBE_STEPS = (2, 22)
 BFLOAT16_MUST_BE_FASTER = 1.2
 
 
@@ -115,18 +116,17 @@ def probe(task: TrialTask, choose_dtype: bool) -> Probe:
     set_up_process(compute)
     if choose_dtype:
         compute = replace(compute, dtype=_faster_dtype(task))
-    start = time.perf_counter()
-    steps = 8
-    evaluate(replace(task, arch=task.reference, compute=compute, steps=steps, max_step_time=None))
-    fixed_s = time.perf_counter() - start
-    step = measure_step_time(
-        task.reference,
-        task.reference,
-        recipe=task.recipe,
-        compute=compute,
-        batch_size=task.batch_size,
-        image_size=task.data.image_size,
-    )
+    seconds = [_trial_seconds(replace(task, arch=task.reference, compute=compute, steps=n)) for n in PROBE_STEPS]
+    a_step_s = max(0.0, seconds[1] - seconds[0]) / (PROBE_STEPS[1] - PROBE_STEPS[0])
     return Probe(
-        device=describe_device(compute), compute=compute, trial_s=fixed_s + (task.steps - steps) * step.seconds
+        device=describe_device(compute),
+        compute=compute,
+        trial_s=seconds[1] + max(0, task.steps - PROBE_STEPS[1]) * a_step_s,
     )
+
+
+def _trial_seconds(task: TrialTask) -> float:
+    """Wall seconds of a whole trial; its outcome does not matter."""
+    start = time.perf_counter()
+    evaluate(replace(task, max_step_time=None))
+    return time.perf_counter() - start

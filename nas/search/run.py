@@ -17,7 +17,6 @@ from nas.search.progress import Progress
 from nas.search.samplers import SAMPLERS, Candidate
 from nas.search.task import Probe, TrialTask
 from nas.search.worker import TrialCall
-from nas.train import TrainLength
 from results import Objective, Run, RunError, RunWriter, TrialResult, environment
 from search_space import Space, load_space
 from search_space.files import parse_json
@@ -56,7 +55,7 @@ class Plan:
         image_size = config.image_size or space.image_size
         batch_size = config.batch_size or space.batch_size
         data = prepare(config.data_config(image_size))
-        steps = TrainLength.parse(config.train_length).in_steps(data.counts["train"], batch_size)
+        steps = config.train_steps(data.counts["train"], batch_size)
         return cls(
             config=config,
             space=space.with_num_classes(data.num_classes),
@@ -262,6 +261,7 @@ def _search(
             ),
             on_probe=on_probe,
             resources=resources,
+            scratch=cluster.scratch,
             on_tick=lambda: progress.tick(now_s()),
         )
     finally:
