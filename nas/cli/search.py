@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nas.cli.console import print_json
+from nas.cli.console import print_error, print_json
 from nas.cli.runs import RUNS, find_run
-from nas.search import Progress, SearchConfig, SearchEnd, resume_search, start_search
+from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
 from results import Run, check_run_name, front_rows, front_text
 
 __all__ = ["Config", "run"]
@@ -68,11 +68,15 @@ def _changes(config: Config) -> dict[str, Any]:
 
 def run(config: Config) -> int:
     """Search, print the front, say what to type next."""
-    with Progress() as progress:
-        if config.resume is not None:
-            end = resume_search(find_run(config.resume), progress, changes=_changes(config))
-        else:
-            end = start_search(_search_config(config), _new_folder(config), progress)
+    try:
+        with Progress() as progress:
+            if config.resume is not None:
+                end = resume_search(find_run(config.resume), progress, changes=_changes(config))
+            else:
+                end = start_search(_search_config(config), _new_folder(config), progress)
+    except EngineError as error:
+        print_error(str(error))
+        return FAILED
     return _report(config, end)
 
 

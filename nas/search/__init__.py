@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 from nas.search.config import SearchConfig
 
 if TYPE_CHECKING:
+    from nas.search.driver import SearchEnd
     from nas.search.engine import EngineError
     from nas.search.progress import Progress
-    from nas.search.run import SearchEnd, resume_search, start_search
+    from nas.search.run import resume_search, start_search
 
 __all__ = ["EngineError", "Progress", "SearchConfig", "SearchEnd", "resume_search", "start_search"]
 
-_MODULES = {"EngineError": "engine", "Progress": "progress"}
+_MODULES = {"EngineError": "engine", "Progress": "progress", "SearchEnd": "driver"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A search small enough to be harmed many times: 8x8 digits, a space of small networks, trials of well under a second."""
+"""A search small enough to be harmed many times: 8x8 digits, small networks, trials of well under a second."""
 
 import json
 import os
@@ -20,8 +20,18 @@ batch_size: 16
 stem: {width: 8, stride: 1}
 head: {width: 0}
 stages:
-  - {op: [mbconv, fused_mbconv], kernel: [3, 5], expansion: [1, 2], width: [8], depth: [1, 2], se_ratio: [0], stride: 1}
-  - {op: [mbconv, fused_mbconv], kernel: [3, 5], expansion: [1, 2], width: [16], depth: [1, 2], se_ratio: [0], stride: 2}
+  - op: [mbconv, fused_mbconv]
+    kernel: [3, 5]
+    expansion: [1, 2]
+    width: 8
+    depth: [1, 2]
+    stride: 1
+  - op: [mbconv, fused_mbconv]
+    kernel: [3, 5]
+    expansion: [1, 2]
+    width: 16
+    depth: [1, 2]
+    stride: 2
 """
 DEADLINE_S = 240
 

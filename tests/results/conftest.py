@@ -5,14 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from results import Objective, RunWriter, TrialResult, TrialStatus
 from search_space.spec import ArchSpec, HeadSpec, StageSpec, StemSpec
-
-# A test's first call imports what later ones find: a deadline would only measure that.
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
 
 MakeTrial = Callable[..., TrialResult]
 

@@ -1,0 +1,145 @@
+"""One session of a run: what is told to workers, what is done with what they tell, and what is kept at the end."""
+
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from nas.device import Compute
+from nas.search.budget import Budget, BudgetKeeper
+from nas.search.engine import Cluster, Resources, run_search
+from nas.search.loop import SearchLoop
+from nas.search.plan import Plan
+from nas.search.progress import Progress
+from nas.search.samplers import Candidate
+from nas.search.task import Probe, TrialTask
+from nas.search.worker import TrialCall
+from results import RunWriter
+
+__all__ = ["Driver", "SearchEnd"]
+
+PROBE_INDEX = -1
+PROBE_DEADLINE_S = 900.0
+SLOWER_THAN_REFERENCE = 2.0
+DEADLINE_TIMES = 10.0
+MIN_DEADLINE_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchEnd:
+    """How a search ended: where its record is, and why it started no more trials."""
+
+    folder: Path
+    stop_reason: str
+    interrupted: bool
+
+
+class Driver:
+    """The single writer of a run, while one session of it lasts. `started` is of `time.monotonic`: the budget counts
+    the command's start-up too."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        writer: RunWriter,
+        cluster: Cluster,
+        resources: Resources,
+        compute: Compute,
+        progress: Progress,
+        *,
+        started: float,
+    ) -> None:
+        self._plan = plan
+        self._writer = writer
+        self._scratch = cluster.scratch
+        self._resources = resources
+        self._progress = progress
+        self._started = started - max((trial.ended_s for trial in writer.trials), default=0.0)
+        self._deadline_s = PROBE_DEADLINE_S
+        self._share = resources.gpus / cluster.gpus if resources.gpus else resources.cpus / cluster.largest_node_cpus
+        reference = plan.space.reference
+        self._task = TrialTask(
+            arch=reference,
+            reference=reference,
+            seed=plan.config.seed,
+            steps=plan.steps,
+            batch_size=plan.batch_size,
+            recipe=plan.config.recipe,
+            data=plan.data.config,
+            compute=compute,
+            max_step_time=plan.config.max_step_time,
+        )
+        budget = Budget.parse(plan.config.budget)
+        devices = {"gpu": resources.gpus, "cpu": float(resources.cpus)}.get(budget.kind, 1.0)
+        self._keeper = BudgetKeeper(budget, devices=devices)
+        self._loop = SearchLoop(
+            sampler=plan.sampler(),
+            keeper=self._keeper,
+            writer=writer,
+            objective=plan.objective(),
+            image_size=plan.image_size,
+            seed=plan.config.seed,
+            max_running=resources.workers,
+            devices=devices,
+            now_s=self._now_s,
+            on_finished=lambda result: progress.finished(self._loop, result),
+        )
+
+    def _now_s(self) -> float:
+        """The budget's clock: this session's seconds, and those of earlier ones."""
+        return time.monotonic() - self._started
+
+    def _on_probe(self, probe: Probe) -> None:
+        expected_s = SLOWER_THAN_REFERENCE * probe.trial_s
+        self._keeper.expect(expected_s)
+        self._loop.device = probe.device
+        self._task = replace(self._task, compute=probe.compute)
+        self._deadline_s = self._plan.config.deadline or max(MIN_DEADLINE_S, DEADLINE_TIMES * expected_s)
+        self._writer.update_config(
+            compute=asdict(probe.compute), device=probe.device, resources=asdict(self._resources)
+        )
+        self._progress.note(
+            f"{probe.device}, {probe.compute.dtype}; a trial of the reference network takes about {probe.trial_s:.0f} s"
+        )
+        self._progress.begin_live(self._loop)
+
+    def _call(self, candidate: Candidate) -> TrialCall:
+        seed = self._loop.trial_seed(candidate.index)
+        return TrialCall(
+            index=candidate.index,
+            task=replace(self._task, arch=candidate.arch, seed=seed),
+            deadline_s=self._deadline_s,
+            share_of_node=self._share,
+        )
+
+    def run(self, *, choose_dtype: bool) -> SearchEnd:
+        """Search until it is over; the run's summary is written however it ends."""
+        plan, budget = self._plan, self._keeper.budget
+        self._progress.note(f"run {self._writer.folder}")
+        self._progress.note(plan.data.summary())
+        self._progress.note(
+            f"space {plan.space.name} at {plan.image_size} px, {plan.steps} steps of {plan.batch_size} images a trial, "
+            f"{self._resources.workers} at once, budget {budget.describe(budget.amount)}"
+        )
+        probe_call = TrialCall(
+            index=PROBE_INDEX,
+            task=self._task,
+            deadline_s=PROBE_DEADLINE_S,
+            share_of_node=self._share,
+            is_probe=True,
+            choose_dtype=choose_dtype and plan.config.dtype == "auto",
+        )
+        try:
+            run_search(
+                self._loop,
+                make_call=self._call,
+                probe_call=probe_call,
+                on_probe=self._on_probe,
+                resources=self._resources,
+                scratch=self._scratch,
+                on_tick=lambda: self._progress.tick(self._now_s()),
+            )
+        finally:
+            self._progress.end_live()
+            stop_reason = self._loop.stop_reason or "stopped"
+            self._writer.write_summary(wall_s=self._now_s(), budget=plan.config.budget, stop_reason=stop_reason)
+        return SearchEnd(folder=self._writer.folder, stop_reason=stop_reason, interrupted=self._loop.interrupted)

@@ -1,0 +1,69 @@
+"""What follows from a config once the space and the data are known."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from nas.data import PreparedData, prepare
+from nas.search.config import SearchConfig
+from nas.search.samplers import SAMPLERS, Sampler
+from results import Objective, environment
+from search_space import Space
+
+__all__ = ["Plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A config with its space (for the data's classes), its data, and what it left open decided."""
+
+    config: SearchConfig
+    space: Space
+    data: PreparedData
+    image_size: int
+    batch_size: int
+    steps: int
+
+    @classmethod
+    def of(cls, config: SearchConfig, space: Space) -> Self:
+        image_size = config.image_size or space.image_size
+        batch_size = config.batch_size or space.batch_size
+        data = prepare(config.data_config(image_size))
+        steps = config.train_steps(data.counts["train"], batch_size)
+        return cls(
+            config=config,
+            space=space.with_num_classes(data.num_classes),
+            data=data,
+            image_size=image_size,
+            batch_size=batch_size,
+            steps=steps,
+        )
+
+    def objective(self) -> Objective:
+        return Objective(reference_params=self.space.reference.params, w=self.config.w, v=self.config.v)
+
+    def sampler(self) -> Sampler:
+        """A sampler that has been told nothing."""
+        limits, objective = self.config.limits(), self.objective()
+        return SAMPLERS[self.config.sampler](
+            self.space,
+            seed=self.config.seed,
+            allows=lambda arch: limits.params_allow(arch.params),
+            score=lambda result: objective.reward(result) if limits.allow(result) else None,
+        )
+
+    def for_record(self) -> dict[str, Any]:
+        """All that is needed to resume, and to know later what was done."""
+        return {
+            "search": json.loads(json.dumps(asdict(self.config), default=str)),
+            "space": json.loads(self.space.to_json()),
+            "image_size": self.image_size,
+            "batch_size": self.batch_size,
+            "train_steps": self.steps,
+            "data": {
+                "summary": self.data.summary(),
+                "fingerprint": self.data.folder.name,
+                "classes": list(self.data.classes),
+            },
+            "environment": environment(),
+        }

@@ -1,0 +1,60 @@
+"""What the tests of all that runs share: small networks, a small space, and digits that are made ready once."""
+
+from pathlib import Path
+
+import pytest
+
+from search_space import ArchSpec, HeadSpec, Space, StageChoices, StageSpec, StemSpec
+
+
+@pytest.fixture(scope="session")
+def tiny_arch() -> ArchSpec:
+    """A network of 8x8 images that has every kind of parameter: convolutions, norms, SE's biases, a classifier."""
+    return ArchSpec(
+        stem=StemSpec(width=8, stride=1),
+        stages=(StageSpec(op="mbconv", width=16, depth=1, stride=2, expansion=2, se_ratio=0.25),),
+        head=HeadSpec(width=16, num_classes=10),
+    )
+
+
+@pytest.fixture(scope="session")
+def other_arch(tiny_arch: ArchSpec) -> ArchSpec:
+    """A smaller one."""
+    return ArchSpec(
+        stem=tiny_arch.stem,
+        stages=(StageSpec(op="fused_mbconv", width=8, depth=1, stride=2),),
+        head=HeadSpec(width=0, num_classes=10),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_space() -> Space:
+    """A space of 144 networks."""
+    stages = tuple(
+        StageChoices(
+            op=("mbconv", "fused_mbconv"), kernel=(3, 5), expansion=(1, 2, 4), width=(width,), depth=(1,), stride=2
+        )
+        for width in (8, 16)
+    )
+    return Space(
+        name="small",
+        stem=StemSpec(width=8, stride=1),
+        stages=stages,
+        head=HeadSpec(width=0, num_classes=10),
+        image_size=8,
+        batch_size=16,
+    )
+
+
+@pytest.fixture(scope="session")
+def digits_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder for the whole session: the digits are decoded once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def one_thread() -> None:
+    """torch computes on one thread."""
+    import torch
+
+    torch.set_num_threads(1)
