@@ -4,7 +4,11 @@ import json
 import sys
 from typing import Any
 
-__all__ = ["print_error", "print_json", "print_note", "printable"]
+__all__ = ["Failed", "print_error", "print_json", "print_note", "printable"]
+
+
+class Failed(Exception):
+    """The command could not do what was asked, through no fault of the input; the message says why. Exit code 1."""
 
 
 def printable(text: str) -> str:

@@ -110,6 +110,10 @@ def _guarded(name: str, args: Sequence[str]) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", as_json=as_json, code=FAILED)
     except Exception as error:
+        from nas.cli.console import Failed
+
+        if isinstance(error, Failed):
+            return _complain(str(error), as_json=as_json, code=FAILED)
         traceback.print_exc()
         return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nas.cli.console import print_error, print_json
+from nas.cli.console import Failed, print_json, print_note
 from nas.cli.runs import RUNS, find_run
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
 from results import Run, check_run_name, front_rows, front_text
@@ -68,16 +68,23 @@ def _changes(config: Config) -> dict[str, Any]:
 
 def run(config: Config) -> int:
     """Search, print the front, say what to type next."""
+    folder = _new_folder(config) if config.resume is None else find_run(config.resume)
     try:
         with Progress() as progress:
             if config.resume is not None:
-                end = resume_search(find_run(config.resume), progress, changes=_changes(config))
+                end = resume_search(folder, progress, changes=_changes(config))
             else:
-                end = start_search(_search_config(config), _new_folder(config), progress)
+                end = start_search(_search_config(config), folder, progress)
     except EngineError as error:
-        print_error(str(error))
-        return FAILED
+        raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
+    except KeyboardInterrupt:
+        print_note(_how_to_go_on(folder))
+        raise
     return _report(config, end)
+
+
+def _how_to_go_on(folder: Path) -> str:
+    return f"what was finished is kept; to go on: nas search --resume {folder}"
 
 
 def _report(config: Config, end: SearchEnd) -> int:

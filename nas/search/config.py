@@ -1,10 +1,10 @@
 """What a search is asked to do, as one frozen value that is saved with the run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from nas.data import DataConfig
+from nas.data import DATASETS, DataConfig
 from nas.search.budget import Budget
 from nas.train import Recipe, TrainLength
 from results import Limits, Objective
@@ -107,6 +107,11 @@ class SearchConfig:
                 raise ValueError("gpus_per_trial must be above 0 on device cuda, got 0")
         if self.deadline is not None and not self.deadline > 0:
             raise ValueError(f"deadline must be above 0 seconds, got {self.deadline}")
+
+    def anchored(self) -> "SearchConfig":
+        """The same with absolute paths: workers, and a later session, run in other folders."""
+        data = self.data if self.data in DATASETS else str(Path(self.data).absolute())
+        return replace(self, data=data, data_root=self.data_root and self.data_root.absolute())
 
     def limits(self) -> Limits:
         return Limits(

@@ -33,7 +33,7 @@ def start_search(config: SearchConfig, folder: Path, progress: Progress) -> Sear
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
     if (folder / "config.json").exists():
         raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
-    plan = Plan.of(config, load_space(config.space))
+    plan = Plan.of(config.anchored(), load_space(config.space))
     try:
         plan.sampler().ask(0)
     except SpaceExhausted as exhausted:
@@ -55,7 +55,7 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
     start = time.monotonic()
     run = Run(folder)
     config, space = _recorded(run)
-    config = replace(config, **changes)
+    config = replace(config, **changes).anchored()
     plan = Plan.of(config, space)
     if plan.data.folder.name != run.config.get("data", {}).get("fingerprint"):
         raise RunError(f"{folder}: the data {config.data!r} are not those that the run began with")

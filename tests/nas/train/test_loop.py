@@ -93,9 +93,7 @@ def test_the_same_seed_is_the_same_training(
     assert not torch.equal(weights[0], other_weights[0])
 
 
-def test_bfloat16_keeps_weights_in_float32(
-    tiny_arch: ArchSpec, digit_batches: MakeBatches, held_out: MakeBatches
-) -> None:
+def test_bfloat16_keeps_weights_in_float32(tiny_arch: ArchSpec, digit_batches: MakeBatches) -> None:
     network = fresh(tiny_arch)
     outcome = train(network, digit_batches(3), steps=3, recipe=Recipe(), compute=Compute(dtype="bfloat16"))
     assert math.isfinite(outcome.loss)
@@ -182,9 +180,7 @@ def test_every_number_of_steps_can_be_trained(warmup: float, random_batches: Mak
         assert not outcome.diverged
 
 
-def test_a_diverged_training_ends_at_once(
-    tiny_arch: ArchSpec, digit_batches: MakeBatches, held_out: MakeBatches
-) -> None:
+def test_a_diverged_training_ends_at_once(tiny_arch: ArchSpec, digit_batches: MakeBatches) -> None:
     outcome = train(fresh(tiny_arch), digit_batches(50), steps=50, recipe=Recipe(peak_lr=1e30), compute=CPU)
     assert outcome.diverged
     assert outcome.steps < 10
@@ -232,9 +228,7 @@ def test_accuracy_counts_over_batches_of_any_length() -> None:
     assert accuracy(nn.Identity(), [], CPU) == (0, 0)
 
 
-def test_accuracy_is_taken_in_evaluation_mode(
-    tiny_arch: ArchSpec, digit_batches: MakeBatches, held_out: MakeBatches
-) -> None:
+def test_accuracy_is_taken_in_evaluation_mode(tiny_arch: ArchSpec, held_out: MakeBatches) -> None:
     network = fresh(tiny_arch).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     assert accuracy(network, held_out(7), CPU) == accuracy(network, held_out(1000), CPU)

@@ -1,0 +1,61 @@
+"""What `nas search` refuses, before anything is started."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Nas = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(digits_cache))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--space", "efficientnetv2-tinny"], "efficientnetv2-tiny"),
+        (["--space", "nowhere.yaml"], "nowhere.yaml"),
+        (["--budget", "soon"], "a budget must be trials (40), time (30m, 8h, 2d)"),
+        (["--budget", "0m"], "above 0"),
+        (["--train-length", "3minutes"], "steps (450) or epochs (2ep)"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--holdout", "1"], "holdout"),
+        (["--min-params", "10", "--max-params", "5"], "min_params must be at most max_params, 5, got 10"),
+        (["--sampler", "bayes"], "random, tpe"),
+        (["--max-params", "10"], "no network of the space efficientnetv2-tiny within the limits of size"),
+        (["--gpus-per-trial", "1.5"], "gpus_per_trial must be a fraction of 1 or a whole number"),
+        (["--out", "../a b"], "a run's name must be"),
+        (["--recipe.peak-lr", "-1"], "Recipe.peak_lr must be above 0"),
+        (["--w", "nan"], "w must be a number"),
+        (["--resume", "nowhere"], "nowhere"),
+        (["--resume", "first", "--out", "b"], "--out cannot be given with --resume"),
+        (["--resume", "first", "--seed", "7"], "--seed cannot change with --resume"),
+    ],
+)
+def test_bad_input_names_the_rule_and_leaves_nothing(
+    nas: Nas, a_run: Path, arguments: list[str], said: str, folder: Path
+) -> None:
+    ended = nas("search", *arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert said in ended.err
+    assert "Traceback" not in ended.err
+    assert [path.name for path in (folder / "runs").iterdir()] == [a_run.name]
+
+
+def test_a_run_is_never_overwritten(nas: Nas, a_run: Path) -> None:
+    ended = nas("search", "--out", a_run.name, "--json")
+    assert ended.code == 2
+    assert "already holds a run" in ended.err
+    assert ended.document["exit_code"] == 2
+
+
+def test_help_names_every_option(nas: Nas) -> None:
+    ended = nas("search", "--help")
+    assert ended.code == 0
+    for option in ("--budget", "--max-step-time", "--resume", "--gpus-per-trial", "--recipe.peak-lr", "--address"):
+        assert option in ended.out
