@@ -46,7 +46,7 @@ class SearchConfig:
         workers: trials at once; as many as the machine's processors or GPUs allow where not given.
         device: `cpu`, `cuda`, or `auto`.
         cpus_per_trial: processors (and threads) of one trial.
-        gpus_per_trial: GPUs of one trial, fractions too; 1 on CUDA where not given.
+        gpus_per_trial: share of a GPU that one trial holds; 1 on CUDA where not given.
         dtype: `bfloat16` is autocast; `auto` takes it where it was measured to be clearly faster.
         deadline: seconds after which a trial is ended; ten times the expected where not given.
         address: of a running Ray cluster (`auto` or HOST:PORT); a Ray of its own on this machine where not given.
@@ -97,9 +97,9 @@ class SearchConfig:
         if self.seed > MAX_SEED:
             raise ValueError(f"seed must be at most {MAX_SEED}, got {self.seed}")
         if self.gpus_per_trial is not None:
-            if not (0 <= self.gpus_per_trial <= 1 or (self.gpus_per_trial > 1 and self.gpus_per_trial % 1 == 0)):
+            if not 0 <= self.gpus_per_trial <= 1:
                 raise ValueError(
-                    f"gpus_per_trial must be a fraction of 1 or a whole number of GPUs, got {self.gpus_per_trial}"
+                    f"gpus_per_trial must be from 0 to 1 (a trial trains on one GPU), got {self.gpus_per_trial}"
                 )
             if self.device == "cpu" and self.gpus_per_trial > 0:
                 raise ValueError(f"gpus_per_trial must be 0 on device cpu, got {self.gpus_per_trial}")

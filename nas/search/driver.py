@@ -55,7 +55,7 @@ class Driver:
         self._progress = progress
         self._started = started - max((trial.ended_s for trial in writer.trials), default=0.0)
         self._deadline_s = PROBE_DEADLINE_S
-        self._share = resources.gpus / cluster.gpus if resources.gpus else resources.cpus / cluster.largest_node_cpus
+        self._share = 1 / max(node.fits(resources.cpus, resources.gpus) for node in cluster.nodes)
         reference = plan.space.reference
         self._task = TrialTask(
             arch=reference,

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 
@@ -30,7 +30,7 @@ from nas.search.worker import TrialCall, run_trial
 if TYPE_CHECKING:
     from nas.search.tune_searcher import LoopSearcher
 
-__all__ = ["Cluster", "EngineError", "Resources", "ray_session", "run_search"]
+__all__ = ["Cluster", "EngineError", "Node", "Resources", "ray_session", "run_search"]
 
 MAX_ENGINE_FAILURES = 2
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
@@ -64,14 +64,32 @@ class Resources:
     workers: int
 
 
+class Node(NamedTuple):
+    """A machine of a Ray cluster."""
+
+    cpus: float
+    gpus: float
+
+    def fits(self, cpus: int, gpus: float) -> int:
+        """How many trials of so many processors and such a share of a GPU it holds at once."""
+        by_cpus = int(self.cpus // cpus)
+        return min(by_cpus, int(self.gpus) * int(1 / gpus + 1e-9)) if gpus else by_cpus
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
     """What a Ray cluster has. `scratch` is a folder of this driver's that goes with the session."""
 
     scratch: Path
-    cpus: float
-    gpus: float
-    largest_node_cpus: float
+    nodes: tuple[Node, ...]
+
+    @property
+    def cpus(self) -> float:
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        return sum(node.gpus for node in self.nodes)
 
 
 @contextlib.contextmanager
@@ -104,15 +122,8 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise ValueError(f"--address: no Ray cluster was reached at {address!r}: {error}") from None
-        total = ray.cluster_resources()
-        yield Cluster(
-            scratch=scratch,
-            cpus=total.get("CPU", 0.0),
-            gpus=total.get("GPU", 0.0),
-            largest_node_cpus=max(
-                (node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0
-            ),
-        )
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield Cluster(scratch=scratch, nodes=tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive))
     finally:
         with _signals_ignored(signal.SIGINT, signal.SIGTERM):
             ray.shutdown()

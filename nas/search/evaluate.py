@@ -19,7 +19,7 @@ from search_space import build_network
 
 __all__ = ["evaluate", "probe"]
 
-EVAL_BATCH = 500
+EVAL_PIXELS = 512 * 32 * 32
 DTYPE_ROUNDS = 6
 PROBE_STEPS = (2, 22)
 BFLOAT16_MUST_BE_FASTER = 1.2
@@ -72,7 +72,9 @@ def evaluate(task: TrialTask) -> Evaluation:
             train_steps=outcome.steps,
         )
     scored_on = eval_batches(
-        _on_device(data, task.score_on, compute), batch_size=EVAL_BATCH, channels_last=compute.channels_last
+        _on_device(data, task.score_on, compute),
+        batch_size=max(1, EVAL_PIXELS // image_size**2),
+        channels_last=compute.channels_last,
     )
     correct, count = accuracy(network, scored_on, compute)
     return Evaluation(

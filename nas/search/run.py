@@ -89,14 +89,14 @@ def _resources(config: SearchConfig, cluster: Cluster) -> tuple[Resources, Compu
         raise ValueError(f"a trial needs {asked:g} GPUs, but there are {cluster.gpus:g}")
     if Budget.parse(config.budget).kind == "gpu" and not on_cuda:
         raise ValueError(f"a budget of GPU time needs trials on a GPU, got {config.budget!r} on device cpu")
-    if config.cpus_per_trial > cluster.largest_node_cpus:
+    largest = max(node.cpus for node in cluster.nodes)
+    if config.cpus_per_trial > largest:
         raise ValueError(
-            f"cpus_per_trial must be at most {cluster.largest_node_cpus:g}, the processors of a machine, "
-            f"got {config.cpus_per_trial}"
+            f"cpus_per_trial must be at most {largest:g}, the processors of a machine, got {config.cpus_per_trial}"
         )
-    fit = int(cluster.cpus // config.cpus_per_trial)
-    if gpus:
-        fit = min(fit, int(cluster.gpus / gpus + 1e-9))
+    fit = sum(node.fits(config.cpus_per_trial, gpus) for node in cluster.nodes)
+    if not fit:
+        raise ValueError(f"no machine has {config.cpus_per_trial} processors and {gpus:g} GPUs for a trial")
     workers = config.workers or fit
     if workers > fit:
         raise ValueError(

@@ -27,7 +27,7 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--min-params", "10", "--max-params", "5"], "min_params must be at most max_params, 5, got 10"),
         (["--sampler", "bayes"], "random, tpe"),
         (["--max-params", "10"], "no network of the space efficientnetv2-tiny within the limits of size"),
-        (["--gpus-per-trial", "1.5"], "gpus_per_trial must be a fraction of 1 or a whole number"),
+        (["--gpus-per-trial", "1.5"], "gpus_per_trial must be from 0 to 1"),
         (["--out", "../a b"], "a run's name must be"),
         (["--recipe.peak-lr", "-1"], "Recipe.peak_lr must be above 0"),
         (["--w", "nan"], "w must be a number"),

@@ -1,0 +1,113 @@
+"""One candidate measured, trained and scored, in this process, on digits."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nas.data import DataConfig, prepare
+from nas.device import Compute
+from nas.search.evaluate import evaluate, probe
+from nas.search.task import TrialTask
+from nas.train import Recipe
+from results import TrialStatus
+from search_space import ArchSpec
+
+
+@pytest.fixture
+def task(tiny_arch: ArchSpec, other_arch: ArchSpec) -> TrialTask:
+    return TrialTask(
+        arch=tiny_arch,
+        reference=other_arch,
+        seed=1,
+        steps=20,
+        batch_size=32,
+        recipe=Recipe(),
+        data=DataConfig(data="digits", image_size=8),
+        compute=Compute(),
+    )
+
+
+def test_a_candidate_is_measured_in_full(task: TrialTask) -> None:
+    found = evaluate(task)
+    assert (found.status, found.reason, found.train_steps) == (TrialStatus.OK, None, 20)
+    assert found.num_evaluated == prepare(task.data).counts["holdout"]
+    assert found.correct is not None
+    assert found.correct / found.num_evaluated > 0.15, "chance is 0.1"
+    assert found.train_loss is not None
+    assert math.isfinite(found.train_loss)
+    assert found.step_time is not None
+    assert found.step_time.ratio > 0
+    assert (found.step_time.batch_size, found.step_time.image_size) == (32, 8)
+    assert found.device
+    assert found.peak_memory_bytes is None or found.peak_memory_bytes > 0
+
+
+@pytest.mark.parametrize("recipe", [Recipe(), Recipe(augment=True, dropout=0.2, drop_path=0.1, label_smoothing=0.1)])
+def test_the_same_seed_gives_the_same_accuracy(task: TrialTask, recipe: Recipe) -> None:
+    task = replace(task, recipe=recipe, steps=8)
+    first = evaluate(task)
+    torch.rand(3)
+    again = evaluate(task)
+    assert (first.correct, first.train_loss) == (again.correct, again.train_loss)
+    assert evaluate(replace(task, seed=2)).train_loss != first.train_loss
+
+
+def test_what_is_too_slow_is_not_trained(task: TrialTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*arguments: object, **settings: object) -> None:
+        raise AssertionError("nothing is trained, and no data are needed")
+
+    monkeypatch.setattr("nas.search.evaluate.train", never)
+    monkeypatch.setattr("nas.search.evaluate.prepare", never)
+    found = evaluate(replace(task, max_step_time=1e-9))
+    assert found.status is TrialStatus.PRUNED
+    assert found.reason is not None
+    assert found.reason.endswith("of the reference's, over 1e-09")
+    assert found.step_time is not None
+    assert (found.correct, found.train_steps) == (None, None)
+
+
+def test_what_is_fast_enough_is_trained(task: TrialTask) -> None:
+    assert evaluate(replace(task, steps=1, max_step_time=1e9)).status is TrialStatus.OK
+
+
+def test_a_training_that_diverges_has_no_accuracy(task: TrialTask) -> None:
+    found = evaluate(replace(task, recipe=Recipe(peak_lr=1e30)))
+    assert found.status is TrialStatus.DIVERGED
+    assert found.train_steps is not None
+    assert 1 <= found.train_steps < 20
+    assert found.reason == f"the loss was not finite at step {found.train_steps}"
+    assert (found.correct, found.train_loss) == (None, None)
+    assert found.step_time is not None
+
+
+def test_the_split_that_is_scored_on_can_be_test(task: TrialTask) -> None:
+    found = evaluate(replace(task, steps=1, score_on="test"))
+    assert found.num_evaluated == prepare(task.data).counts["test"] != prepare(task.data).counts["holdout"]
+
+
+@pytest.mark.parametrize("choose_dtype", [False, True])
+def test_the_probe_runs_the_reference(task: TrialTask, choose_dtype: bool) -> None:
+    # A limit that the reference itself would break by chance is not for the probe.
+    found = probe(replace(task, max_step_time=1e-9, steps=1), choose_dtype)
+    assert found.device
+    assert math.isfinite(found.trial_s)
+    assert found.trial_s > 0
+    assert found.compute.dtype in (("float32", "bfloat16") if choose_dtype else ("float32",))
+    assert replace(found.compute, dtype="float32") == task.compute
+
+
+def test_the_dtype_that_is_clearly_faster_is_taken(task: TrialTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas.search import evaluate as module
+
+    class Fake:
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+    for bfloat16_s, expected in ((0.5, "bfloat16"), (0.9, "float32"), (2.0, "float32")):
+        seconds = {"float32": 1.0, "bfloat16": bfloat16_s}
+        monkeypatch.setattr(
+            module, "measure_step_time", lambda *_, compute, seconds=seconds, **__: Fake(seconds[compute.dtype])
+        )
+        assert module._faster_dtype(task) == expected

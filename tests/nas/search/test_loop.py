@@ -1,0 +1,470 @@
+"""The search without an engine: a fake clock, trials that are only told of, and a real record on the disk."""
+
+import math
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.search.budget import Budget, BudgetKeeper
+from nas.search.loop import Finished, SearchLoop
+from nas.search.samplers import SAMPLERS, Candidate, SpaceExhausted
+from results import Objective, RunWriteError, RunWriter, TrialResult, TrialStatus
+from search_space import ArchSpec, Space
+
+MakeFinished = Callable[..., Finished]
+Length = Callable[[int], float]
+
+
+class Clock:
+    """The run's budget clock; stands still unless it is set."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Session:
+    """One session of a run: a loop with its record, driven here in place of workers."""
+
+    def __init__(
+        self,
+        folder: Path,
+        space: Space,
+        *,
+        budget: str = "8",
+        workers: int = 1,
+        seed: int = 3,
+        sampler: str = "random",
+        devices: float = 1.0,
+        expected_s: float = 0.0,
+        allows: Callable[[ArchSpec], bool] = lambda arch: True,
+    ) -> None:
+        objective = Objective(reference_params=space.reference.params)
+        if (folder / "config.json").exists():
+            self.writer = RunWriter.resume(folder)
+        else:
+            self.writer = RunWriter.create(folder, config={}, objective=objective)
+        self.clock = Clock()
+        self.clock.now_s = max((trial.ended_s for trial in self.writer.trials), default=0.0)
+        self.finished: list[TrialResult] = []
+        self.told: list[TrialResult] = []
+        self.sampler = SAMPLERS[sampler](
+            space, seed=seed, allows=allows, score=lambda result: self.told.append(result) or result.accuracy
+        )
+        self.loop = SearchLoop(
+            sampler=self.sampler,
+            keeper=BudgetKeeper(Budget.parse(budget), devices=devices, expected_s=expected_s),
+            writer=self.writer,
+            objective=objective,
+            image_size=8,
+            seed=seed,
+            max_running=workers,
+            devices=devices,
+            now_s=self.clock,
+            on_finished=self.finished.append,
+        )
+        self.told.clear()
+        self.started: list[Candidate] = []
+        self._times: dict[int, tuple[float, float]] = {}
+
+    def start_all(self, length: Length) -> None:
+        """Start what may start now."""
+        while (candidate := self.loop.next()) is not None:
+            self.started.append(candidate)
+            self._times[candidate.index] = (self.clock.now_s, self.clock.now_s + length(candidate.index))
+
+    def end_next(self, told: Callable[[int, float], Finished]) -> TrialResult:
+        """The clock goes on to where the first of the running trials ends."""
+        index = min(self._times, key=lambda index: self._times[index][1])
+        started_s, ended_s = self._times.pop(index)
+        self.clock.now_s = max(self.clock.now_s, ended_s)
+        return self.loop.finish(index, told(index, ended_s - started_s))
+
+    def lose(self) -> None:
+        """The machines are gone, and what ran on them."""
+        self._times.clear()
+        self.loop.run_again()
+
+    def run(self, told: Callable[[int, float], Finished], length: Length = lambda index: 2.0) -> None:
+        """To the end."""
+        self.start_all(length)
+        while not self.loop.over:
+            self.end_next(told)
+            self.start_all(length)
+
+    @property
+    def keys(self) -> dict[int, str]:
+        return {trial.index: trial.key for trial in self.writer.trials}
+
+
+@pytest.fixture
+def session(tmp_path: Path, small_space: Space) -> Callable[..., Session]:
+    """Begins a run in `name`, or goes on with it."""
+    opened: list[Session] = []
+
+    def begin(name: str = "run", space: Space = small_space, **settings: Any) -> Session:
+        for other in opened:
+            other.writer.close()
+        opened.append(Session(tmp_path / name, space, **settings))
+        return opened[-1]
+
+    yield begin
+    for other in opened:
+        other.writer.close()
+
+
+@pytest.fixture
+def ok(finished: MakeFinished) -> Callable[[int, float], Finished]:
+    return lambda index, seconds: finished(seconds=seconds, correct=20 + index % 60)
+
+
+Begin = Callable[..., Session]
+Ok = Callable[[int, float], Finished]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_a_budget_of_trials_is_met_exactly(session: Begin, ok: Ok, workers: int, sampler: str) -> None:
+    running = session(budget="8", workers=workers, sampler=sampler)
+    running.run(ok)
+    assert running.loop.stop_reason == "the budget is used up"
+    assert sorted(running.keys) == list(range(8))
+    assert len(set(running.keys.values())) == 8
+    assert running.finished == running.writer.trials == running.told
+    assert not running.loop.interrupted
+
+
+def test_never_more_at_once_than_there_are_workers(session: Begin, ok: Ok) -> None:
+    running = session(budget="9", workers=3)
+    running.start_all(lambda index: 1.0)
+    assert running.loop.num_running == 3
+    assert running.loop.next() is None
+    assert not running.loop.over
+    running.end_next(ok)
+    assert running.loop.num_running == 2
+    running.start_all(lambda index: 1.0)
+    assert [candidate.index for candidate in running.started] == [0, 1, 2, 3]
+
+
+def test_a_budget_of_wall_clock_is_kept(session: Begin, ok: Ok) -> None:
+    running = session(budget="60s", workers=2, expected_s=10)
+    running.run(ok, lambda index: 4.0 + index % 3)
+    assert running.loop.stop_reason == "the budget is used up"
+    assert 54 <= running.clock.now_s <= 60
+    assert all(trial.started_s + 6 <= 60 for trial in running.writer.trials if trial.index > 5)
+
+
+def test_a_budget_of_device_time_is_kept(session: Begin, ok: Ok) -> None:
+    running = session(budget="60cpu-s", workers=2, devices=2, expected_s=3)
+    running.run(ok, lambda index: 3.0)
+    assert [trial.device_seconds for trial in running.writer.trials] == [6.0] * 10
+    assert running.loop.stop_reason == "the budget is used up"
+
+
+def test_device_time_that_a_trial_leaves_over_is_used(session: Begin, finished: MakeFinished) -> None:
+    # The first two are expected to use all of it; the one that fails at once leaves room for more.
+    running = session(budget="20cpu-s", workers=2, expected_s=9)
+    running.start_all(lambda index: 1.0 if index == 0 else 9.0)
+    assert running.loop.num_running == 2
+    assert running.loop.next() is None
+    running.end_next(lambda index, seconds: finished(TrialStatus.FAILED, seconds=seconds))
+    assert running.loop.stop_reason is None
+    running.start_all(lambda index: 9.0)
+    assert [candidate.index for candidate in running.started] == [0, 1, 2]
+
+
+def test_a_budget_that_is_too_small_for_one_trial(session: Begin, ok: Ok) -> None:
+    running = session(budget="5s", expected_s=10)
+    running.run(ok)
+    assert running.loop.over
+    assert running.writer.trials == []
+
+
+def test_the_record_of_a_trial_measured_in_full(session: Begin, finished: MakeFinished, small_space: Space) -> None:
+    running = session(devices=2.0, seed=7)
+    running.clock.now_s = 5.0
+    (candidate, seed) = running.loop.next(), running.loop.trial_seed(0)
+    assert candidate is not None
+    running.clock.now_s = 9.0
+    result = running.loop.finish(0, finished(seconds=3.5, correct=25))
+    params, macs = candidate.arch.cost(8)
+    assert result == TrialResult(
+        index=0,
+        status=TrialStatus.OK,
+        key=candidate.arch.key,
+        arch=candidate.arch,
+        decisions=small_space.encode(candidate.arch),
+        seed=seed,
+        params=params,
+        macs=macs,
+        accuracy=0.25,
+        num_evaluated=100,
+        step_time_ratio=1.5,
+        step_time_ratio_low=1.25,
+        step_time_ratio_high=1.75,
+        step_time_s=0.03,
+        step_time_n=15,
+        train_steps=5,
+        train_loss=1.25,
+        peak_memory_bytes=1 << 20,
+        seconds=3.5,
+        device_seconds=7.0,
+        started_s=5.0,
+        ended_s=9.0,
+        worker="host:1",
+        device="a chip",
+    )
+    assert running.writer.trials == running.finished == running.told == [result]
+
+
+@pytest.mark.parametrize(
+    ("status", "measured"),
+    [
+        (TrialStatus.PRUNED, True),
+        (TrialStatus.DIVERGED, True),
+        (TrialStatus.FAILED, False),
+        (TrialStatus.TIMED_OUT, False),
+        (TrialStatus.OUT_OF_MEMORY, False),
+    ],
+)
+def test_the_record_of_a_trial_that_was_not(
+    status: TrialStatus, measured: bool, session: Begin, finished: MakeFinished
+) -> None:
+    running = session()
+    running.loop.device = "the probe's chip"
+    running.loop.next()
+    running.clock.now_s = 4.0
+    result = running.loop.finish(0, finished(status, seconds=None))
+    assert (result.status, result.reason) == (status, f"the reason for {status}")
+    assert (result.accuracy, result.num_evaluated, result.train_loss) == (None, None, None)
+    assert result.step_time_ratio == (1.5 if measured else None)
+    assert result.device == ("a chip" if measured else "the probe's chip")
+    assert result.seconds == result.device_seconds == 4.0, "by the clock, where the worker cannot tell"
+    assert running.loop.keeper.expected_s == 0, "its length says nothing of the others"
+    assert running.told == [result]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"train_loss": 1e30},
+        {"train_loss": math.inf},
+        {"correct": 101},
+        {"correct": None},
+        {"num_evaluated": 0},
+        {"peak_memory_bytes": -1},
+    ],
+)
+def test_what_breaks_the_records_rules_fails_the_trial_and_not_the_search(
+    changes: dict[str, Any], session: Begin, finished: MakeFinished, ok: Ok
+) -> None:
+    running = session(budget="3")
+    running.run(lambda index, seconds: finished(**changes) if index == 1 else ok(index, seconds))
+    statuses = [trial.status for trial in running.writer.trials]
+    assert statuses == [TrialStatus.OK, TrialStatus.FAILED, TrialStatus.OK]
+    reason = running.writer.trials[1].reason
+    assert reason is not None
+    assert reason.startswith("what was measured cannot be recorded: TrialResult.")
+
+
+@pytest.mark.parametrize("told", [{"reason": "though it went well"}, {"seconds": math.nan}, {"evaluation": None}])
+def test_a_worker_that_contradicts_itself_fails_the_trial(told: dict[str, Any], session: Begin) -> None:
+    running = session()
+    running.loop.next()
+    fields: dict[str, Any] = {"status": TrialStatus.OK, "reason": None, "seconds": 1.0, "evaluation": None} | told
+    assert running.loop.finish(0, Finished(**fields)).status is TrialStatus.FAILED
+
+
+def test_a_failed_append_is_raised_and_nobody_is_told(
+    session: Begin, finished: MakeFinished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = session()
+    running.loop.next()
+
+    def full(trial: TrialResult) -> None:
+        raise RunWriteError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.writer, "append", full)
+        with pytest.raises(RunWriteError, match="no space left"):
+            running.loop.finish(0, finished())
+    assert (running.told, running.finished, running.writer.trials) == ([], [], [])
+    assert running.loop.num_running == running.loop.keeper.running == 1
+    running.loop.finish(0, finished())
+    assert len(running.told) == 1, "it can be tried again"
+
+
+def test_an_interrupted_search_finishes_what_runs(session: Begin, ok: Ok) -> None:
+    running = session(budget="20", workers=3)
+    running.start_all(lambda index: 1.0)
+    running.loop.interrupt()
+    running.loop.interrupt()
+    assert running.loop.next() is None
+    assert (running.loop.interrupted, running.loop.stop_reason, running.loop.over) == (True, "interrupted", False)
+    for _ in range(3):
+        assert not running.loop.over
+        running.end_next(ok)
+        assert running.loop.next() is None
+    assert running.loop.over
+    assert sorted(running.keys) == [0, 1, 2]
+
+
+def test_the_first_reason_to_stop_stays(session: Begin) -> None:
+    loop = session().loop
+    loop.stop("first")
+    loop.stop("second")
+    assert (loop.stop_reason, loop.interrupted) == ("first", False)
+
+
+def test_a_space_that_is_used_up_ends_the_search(
+    session: Begin, ok: Ok, small_space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SAMPLERS["random"], "MAX_TRIES", 3000)
+    allowed = {small_space.sample(random.Random(seed)).key for seed in range(3)}
+    running = session(budget="8", workers=2, allows=lambda arch: arch.key in allowed)
+    running.run(ok)
+    assert set(running.keys.values()) == allowed
+    assert running.loop.stop_reason is not None
+    assert "is left to try" in running.loop.stop_reason
+
+
+def test_a_run_goes_on_from_its_record_alone(session: Begin, ok: Ok) -> None:
+    whole = session("whole", budget="12")
+    whole.run(ok)
+    session("cut", budget="5").run(ok)
+    resumed = session("cut", budget="12")
+    assert resumed.clock.now_s == 10.0
+    assert resumed.loop.keeper.left(0) == 7
+    resumed.run(ok)
+    assert [candidate.index for candidate in resumed.started] == list(range(5, 12))
+    assert resumed.writer.trials == whole.writer.trials
+
+
+@pytest.mark.parametrize("sampler", sorted(SAMPLERS))
+def test_only_what_was_in_flight_is_repeated_after_a_kill(session: Begin, ok: Ok, sampler: str) -> None:
+    # Trials 1 and 4 are slow: when the session is lost they run, with 6.
+    def length(index: int) -> float:
+        return 100.0 if index in (1, 4) else 1.0
+
+    killed = session(budget="10", workers=3, sampler=sampler)
+    killed.start_all(length)
+    for _ in range(4):
+        killed.end_next(ok)
+        killed.start_all(length)
+    assert sorted(killed.keys) == [0, 2, 3, 5]
+    resumed = session(budget="10", workers=3, sampler=sampler)
+    resumed.run(ok)
+    assert [candidate.index for candidate in resumed.started] == [1, 4, 6, 7, 8, 9]
+    assert sorted(resumed.keys) == list(range(10))
+    assert len(set(resumed.keys.values())) == 10
+
+
+def test_random_repeats_the_same_networks_after_a_kill(session: Begin, ok: Ok) -> None:
+    killed = session(budget="10", workers=3)
+    killed.start_all(lambda index: 50.0 if index == 1 else 1.0)
+    for _ in range(4):
+        killed.end_next(ok)
+        killed.start_all(lambda index: 1.0)
+    in_flight = {candidate.index: candidate for candidate in killed.started if candidate.index not in killed.keys}
+    assert set(in_flight) == {1, 5, 6}
+    resumed = session(budget="10")
+    resumed.run(ok)
+    again = {candidate.index: candidate for candidate in resumed.started}
+    assert {index: again[index] for index in in_flight} == in_flight
+
+
+def test_a_larger_budget_goes_on_and_a_used_one_does_not(session: Begin, ok: Ok) -> None:
+    session(budget="4").run(ok)
+    same = session(budget="4")
+    same.run(ok)
+    assert same.started == []
+    assert same.loop.over
+    larger = session(budget="30s")
+    larger.run(ok)
+    assert larger.writer.trials[4].started_s == 8.0, "the clock goes on where it stopped"
+    assert larger.clock.now_s == 30.0
+
+
+def test_spent_device_time_counts_after_a_resume(session: Begin, ok: Ok) -> None:
+    session(budget="10cpu-s").run(ok)
+    resumed = session(budget="16cpu-s")
+    assert resumed.loop.keeper.left(0) == 6
+    resumed.run(ok)
+    assert [candidate.index for candidate in resumed.started] == [5, 6, 7]
+
+
+def test_what_the_machines_lost_is_run_again(session: Begin, ok: Ok) -> None:
+    running = session(budget="6", workers=2)
+    running.start_all(lambda index: 1.0)
+    lost = running.started.copy()
+    running.lose()
+    assert (running.loop.num_running, running.loop.keeper.running, running.loop.over) == (0, 0, False)
+    running.run(ok)
+    assert running.started[2:4] == lost
+    assert sorted(running.keys) == list(range(6))
+
+
+def test_the_last_trials_are_run_again_too(session: Begin, ok: Ok) -> None:
+    running = session(budget="4", workers=2)
+    running.start_all(lambda index: 1.0)
+    for _ in range(2):
+        running.end_next(ok)
+        running.start_all(lambda index: 1.0)
+    running.loop._max_running = 3
+    assert running.loop.next() is None
+    assert running.loop.stop_reason == "the budget is used up"
+    running.lose()
+    assert not running.loop.over
+    running.run(ok)
+    assert sorted(running.keys) == [0, 1, 2, 3]
+    assert running.loop.stop_reason == "the budget is used up"
+
+
+def test_an_interrupted_search_starts_nothing_again(session: Begin) -> None:
+    running = session(workers=2)
+    running.start_all(lambda index: 1.0)
+    running.loop.interrupt()
+    running.lose()
+    assert running.loop.over
+    assert running.loop.next() is None
+
+
+@pytest.mark.parametrize("order", range(4))
+def test_random_proposes_the_same_at_any_number_of_workers(session: Begin, ok: Ok, order: int) -> None:
+    alone = session("alone", budget="20")
+    alone.run(ok)
+    rng = random.Random(order)
+    lengths = [rng.uniform(0.1, 10) for _ in range(20)]
+    together = session("together", budget="20", workers=3)
+    together.run(ok, lambda index: lengths[index])
+    assert [trial.index for trial in together.writer.trials] != list(range(20)), "they end in another order"
+    assert together.keys == alone.keys
+    assert {trial.index: trial.seed for trial in together.writer.trials} == {
+        trial.index: trial.seed for trial in alone.writer.trials
+    }
+    other = session("other", budget="20", seed=4)
+    other.run(ok)
+    assert other.keys != alone.keys
+
+
+def test_every_trial_has_a_seed_of_its_own(session: Begin) -> None:
+    loops = [session(f"seed-{seed}", seed=seed).loop for seed in (0, 1, 2**32 - 1)]
+    seeds = [loop.trial_seed(index) for loop in loops for index in range(1000)]
+    assert len(set(seeds)) == len(seeds)
+    assert max(seeds) < 2**63
+
+
+def test_an_exhausted_sampler_keeps_the_number(session: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = session()
+
+    def exhausted(index: int) -> Candidate:
+        raise SpaceExhausted("nothing is left")
+
+    monkeypatch.setattr(running.sampler, "ask", exhausted)
+    assert running.loop.next() is None
+    assert (running.loop.stop_reason, running.loop.over, running.loop._next_index) == ("nothing is left", True, 0)
