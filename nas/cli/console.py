@@ -4,16 +4,13 @@ import json
 import sys
 from typing import Any
 
-__all__ = ["Failed", "print_error", "print_json", "print_note", "printable"]
+from nas.text import printable
+
+__all__ = ["Failed", "print_error", "print_json", "print_note"]
 
 
 class Failed(Exception):
     """The command could not do what was asked, through no fault of the input; the message says why. Exit code 1."""
-
-
-def printable(text: str) -> str:
-    """`text` on one line without control signs: what comes from a file may move a cursor or hide what it says."""
-    return "".join(sign if sign.isprintable() else " " if sign.isspace() else "?" for sign in text)
 
 
 def print_json(document: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from nas.cli.arch import NamedArch, find_arch
-from nas.cli.console import print_json, printable
+from nas.cli.console import print_json
+from nas.text import printable
 from results import text_table
 from search_space.ops import Cost, block_cost, conv_cost, output_size
 from search_space.spec import ArchSpec, check_integer

@@ -3,8 +3,9 @@
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-from nas.cli.console import print_json, printable
+from nas.cli.console import print_json
 from nas.cli.health import checks
+from nas.text import printable
 
 __all__ = ["Config", "run"]
 

@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from nas.cli.console import print_json, print_note, printable
+from nas.cli.console import print_json, print_note
 from nas.cli.runs import open_run
+from nas.text import printable
 from results import Run, front_csv, front_rows, front_text
 
 __all__ = ["Config", "run"]

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from nas.cli.console import print_json, printable
+from nas.cli.console import print_json
+from nas.text import printable
 from results import text_table
 from search_space import SPACES, Space, load_space
 from search_space.ops import block_cost, conv_cost

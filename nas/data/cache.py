@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data.config import DataError, printable
+from nas.data.config import DataError
+from nas.text import printable
 
 __all__ = ["cache_folder", "cached", "map_array", "write_array"]
 

@@ -1,23 +1,16 @@
 """What a user asks for: which data, at which size, how much of it held out. Checked where it is made."""
 
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-__all__ = ["DataConfig", "DataError", "printable"]
+__all__ = ["DataConfig", "DataError"]
 
 MAX_IMAGE_SIZE = 2048
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 class DataError(ValueError):
     """The data, or what was asked of them, breaks a rule. The message names the rule and the value."""
-
-
-def printable(name: object) -> str:
-    """`name` without control, direction and surrogate characters: a file's name may hold a terminal's commands."""
-    return "".join(character for character in str(name) if unicodedata.category(character) not in _UNPRINTABLE)
 
 
 def _check_integer(name: str, value: object, low: int, high: int | None = None) -> None:

@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nas.data.config import DataConfig, DataError, printable
+from nas.data.config import DataConfig, DataError
 from nas.data.pixels import EXTENSIONS, read_files
 from nas.data.source import Labels, Listing, Pixels, Source, Split, check_counts
 from nas.data.split import TEST, split_off
+from nas.text import printable
 
 __all__ = ["TEST_SHARE", "open_folder"]
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from nas.data.config import DataError, printable
+from nas.data.config import DataError
 from nas.data.source import Pixels
+from nas.text import printable
 
 __all__ = ["EXTENSIONS", "chunk_length", "decode_file", "read_files", "resize_arrays"]
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas.data.config import DataConfig, DataError, printable
+from nas.data.config import DataConfig, DataError
 from nas.data.folder import open_folder
 from nas.data.named import open_cifar, open_digits
 from nas.data.source import Source
+from nas.text import printable
 
 __all__ = ["DATASETS", "FOLDER", "Dataset", "dataset"]
 

@@ -110,8 +110,8 @@ class SearchConfig:
 
     def anchored(self) -> "SearchConfig":
         """The same with absolute paths: workers, and a later session, run in other folders."""
-        data = self.data if self.data in DATASETS else str(Path(self.data).absolute())
-        return replace(self, data=data, data_root=self.data_root and self.data_root.absolute())
+        data = self.data if self.data in DATASETS else str(Path(self.data).expanduser().absolute())
+        return replace(self, data=data, data_root=self.data_root and self.data_root.expanduser().absolute())
 
     def limits(self) -> Limits:
         return Limits(

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from nas.data.config import printable
 from nas.search.loop import SearchLoop
+from nas.text import printable
 from results import TrialResult, TrialStatus, best_trial, pareto_front
 
 __all__ = ["Progress"]

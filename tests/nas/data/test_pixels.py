@@ -142,7 +142,7 @@ def test_damaged_files_are_all_named_and_counted(tmp_path: Path) -> None:
     assert "d bomb.png: " in message
     assert "100000000 pixels" in message
     assert "e script.jpg: no image" in message
-    assert "f[2J.gif: " in message
+    assert "f?[2J.gif: " in message
     assert "... and 6 more" in message
     assert "good.jpg" not in message
     assert "\x1b" not in message

@@ -30,11 +30,11 @@ def task(tiny_arch: ArchSpec, other_arch: ArchSpec) -> TrialTask:
 
 
 def test_a_candidate_is_measured_in_full(task: TrialTask) -> None:
-    found = evaluate(task)
-    assert (found.status, found.reason, found.train_steps) == (TrialStatus.OK, None, 20)
+    found = evaluate(replace(task, steps=80))
+    assert (found.status, found.reason, found.train_steps) == (TrialStatus.OK, None, 80)
     assert found.num_evaluated == prepare(task.data).counts["holdout"]
     assert found.correct is not None
-    assert found.correct / found.num_evaluated > 0.15, "chance is 0.1"
+    assert found.correct / found.num_evaluated > 0.3, "chance is 0.1"
     assert found.train_loss is not None
     assert math.isfinite(found.train_loss)
     assert found.step_time is not None

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ class Session:
 
 
 @pytest.fixture
-def session(tmp_path: Path, small_space: Space) -> Callable[..., Session]:
+def session(tmp_path: Path, small_space: Space) -> Iterator[Callable[..., Session]]:
     """Begins a run in `name`, or goes on with it."""
     opened: list[Session] = []
 
