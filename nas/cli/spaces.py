@@ -1,5 +1,6 @@
 """`nas spaces`."""
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -23,6 +24,8 @@ class Config:
 
     space: Annotated[Positional[str | None], arg(metavar="[SPACE]")] = None
     """A named space, or a JSON or YAML file; all named spaces where not given."""
+    yaml: bool = False
+    """SPACE as a YAML file, to start one of your own from."""
     json: bool = False
     """One JSON document on stdout."""
 
@@ -109,12 +112,23 @@ def _details(document: dict[str, Any]) -> str:
     return "\n".join([*lines, text_table(("decision", "choices"), cells, left=("decision", "choices"))])
 
 
+def _as_yaml(space: Space) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(json.loads(space.to_json()), sort_keys=False, default_flow_style=None, width=120))
+
+
 def run(config: Config) -> int:
     """Print the spaces.
 
     Raises:
         ValueError: for an unknown space, or a file that breaks a rule; each line names the field and the rule.
     """
+    if config.yaml and (config.space is None or config.json):
+        raise ValueError("--yaml takes a SPACE, and excludes --json")
+    if config.space is not None and config.yaml:
+        print(_as_yaml(load_space(config.space)), end="")
+        return 0
     if config.space is not None:
         document = _document(load_space(config.space))
         if config.json:
@@ -127,5 +141,5 @@ def run(config: Config) -> int:
         print_json({"spaces": documents})
     else:
         print(_overview(documents))
-        print("one in full, or a file of your own: nas spaces SPACE")
+        print("one in full, or a file of your own: nas spaces SPACE; as a file to start from: nas spaces SPACE --yaml")
     return 0

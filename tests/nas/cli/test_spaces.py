@@ -86,3 +86,18 @@ def test_a_wrong_space_is_refused_with_its_line(nas: Nas, folder: Path) -> None:
     said = nas("spaces", "efficientnet")
     assert said.code == 2
     assert "unknown space 'efficientnet'" in said.err
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_space_printed_as_yaml_is_a_file_of_that_space(nas: Nas, folder: Path, name: str) -> None:
+    said = nas("spaces", name, "--yaml")
+    assert said.code == 0
+    (folder / "copy.yaml").write_text(said.out)
+    assert load_space(folder / "copy.yaml") == load_space(name)
+
+
+@pytest.mark.parametrize("arguments", [("--yaml",), ("efficientnetv2", "--yaml", "--json")])
+def test_yaml_is_of_one_space_and_alone(nas: Nas, arguments: tuple[str, ...]) -> None:
+    said = nas("spaces", *arguments)
+    assert said.code == 2
+    assert "--yaml takes a SPACE" in said.err
