@@ -181,10 +181,17 @@ def run_search(
     """
     from nas.search.tune_searcher import LoopSearcher, ProbeFailed
 
+    to_probe: TrialCall | None = probe_call
+
+    def on_probed(probe: Probe) -> None:
+        nonlocal to_probe
+        to_probe = None
+        on_probe(probe)
+
     failures = 0
     with _graceful_signals(loop):
         while not loop.over:
-            searcher = LoopSearcher(loop, make_call, probe_call=probe_call, on_probe=on_probe, on_tick=on_tick)
+            searcher = LoopSearcher(loop, make_call, probe_call=to_probe, on_probe=on_probed, on_tick=on_tick)
             problem = _fit(searcher, resources, scratch)
             if isinstance(searcher.error, ProbeFailed):
                 raise EngineError(f"the reference network could not be run on a worker: {searcher.error}")

@@ -113,7 +113,7 @@ class SearchLoop:
         if not self.keeper.admits(now_s):
             # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
             if not self._running or self.keeper.budget.kind in ("wall", "trials"):
-                self.stop("the budget is used up")
+                self.stop(self._why_no_more(now_s))
             return None
         try:
             candidate = self._again.pop(0) if self._again else self._ask()
@@ -123,6 +123,13 @@ class SearchLoop:
         self._running[candidate.index] = (candidate, now_s)
         self.keeper.start(candidate.index, now_s)
         return candidate
+
+    def _why_no_more(self, now_s: float) -> str:
+        budget, left = self.keeper.budget, self.keeper.left(now_s)
+        if budget.kind == "trials" or not left:
+            return "the budget is used up"
+        left_text, expected_s = budget.describe(left), self.keeper.expected_s
+        return f"the budget has no room for another trial: {expected_s:.0f} s expected, {left_text} left"
 
     def _ask(self) -> Candidate:
         candidate = self._sampler.ask(self._missing[0] if self._missing else self._next_index)

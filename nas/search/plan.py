@@ -26,6 +26,8 @@ class Plan:
 
     @classmethod
     def of(cls, config: SearchConfig, space: Space) -> Self:
+        if config.sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
         image_size = config.image_size or space.image_size
         batch_size = config.batch_size or space.batch_size
         data = prepare(config.data_config(image_size))

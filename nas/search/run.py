@@ -14,7 +14,7 @@ from nas.search.driver import Driver, SearchEnd
 from nas.search.engine import Cluster, Resources, ray_session
 from nas.search.plan import Plan
 from nas.search.progress import Progress
-from nas.search.samplers import SAMPLERS, SpaceExhausted
+from nas.search.samplers import SpaceExhausted
 from results import Run, RunError, RunWriter
 from search_space import Space, load_space
 from search_space.files import parse_json
@@ -29,8 +29,6 @@ def start_search(config: SearchConfig, folder: Path, progress: Progress) -> Sear
         ValueError: for what cannot be done as asked; nothing is left behind then.
     """
     start = time.monotonic()
-    if config.sampler not in SAMPLERS:
-        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
     if (folder / "config.json").exists():
         raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
     plan = Plan.of(config.anchored(), load_space(config.space))

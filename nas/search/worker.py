@@ -15,9 +15,8 @@ from nas.search.isolate import ChildOutcome, run_in_child
 from nas.search.task import TrialTask
 from results import TrialStatus
 
-__all__ = ["PROBE_DEADLINE_S", "TrialCall", "run_trial"]
+__all__ = ["TrialCall", "run_trial"]
 
-PROBE_DEADLINE_S = 900.0
 _MEMORY_SHARE = 0.9
 
 _STATUS = {

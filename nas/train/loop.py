@@ -9,6 +9,7 @@
 A step is `TrainingStep`, which is also what a step time measures.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -88,18 +89,27 @@ def train(
     )
     step = TrainingStep(network, optimizer, recipe, compute)
     check_every = _CUDA_CHECK_EVERY if compute.is_cuda else 1
-    losses: list[Tensor] = []
+    tail = max(1, steps // 10)
+    losses: deque[Tensor] = deque(maxlen=max(tail, check_every))
+    done = 0
     for done, (images, labels) in enumerate(batches, start=1):
         losses.append(step(images, labels))
         schedule.step()
-        if (done % check_every == 0 or done == steps) and not torch.isfinite(torch.stack(losses[-check_every:])).all():
+        if (done % check_every == 0 or done == steps) and not _all_finite(list(losses)[-check_every:]):
             return TrainOutcome(steps=done, loss=float("nan"), diverged=True)
         if done == steps:
             break
-    if len(losses) != steps:
-        raise ValueError(f"train needs {steps} batches, got {len(losses)}")
-    tail = losses[-max(1, steps // 10) :]
-    return TrainOutcome(steps=steps, loss=float(torch.stack(tail).double().mean()), diverged=False)
+    if done != steps:
+        raise ValueError(f"train needs {steps} batches, got {done}")
+    # No loss speaks of the last update.
+    if not _all_finite(network.parameters()):
+        return TrainOutcome(steps=steps, loss=float("nan"), diverged=True)
+    last = torch.stack(list(losses)[-tail:])
+    return TrainOutcome(steps=steps, loss=float(last.double().mean()), diverged=False)
+
+
+def _all_finite(tensors: Iterable[Tensor]) -> bool:
+    return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
 
 
 @torch.no_grad()
