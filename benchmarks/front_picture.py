@@ -50,7 +50,7 @@ def main() -> None:
     axes.annotate(
         f"best reward: trial {best.index}, {best.params / 1e6:.2f}M params",
         (best.step_time_ratio or 0, 100 * (best.accuracy or 0)),
-        xytext=(18, -34),
+        xytext=(-150, 34),
         textcoords="offset points",
         arrowprops={"arrowstyle": "->"},
         fontsize=9,
@@ -59,7 +59,8 @@ def main() -> None:
     axes.set_ylabel("held-out accuracy after short training, %")
     axes.set_title(f"{len(run.ok)} networks of {run.config['space']['name']}; area: params; bars: 95 %", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="upper right", fontsize=8)
+    axes.margins(y=0.14)
     figure.savefig(arguments.picture, dpi=130)
     print(f"{arguments.picture}: {len(run.ok)} networks, {len(front)} on the front")
 
