@@ -11,7 +11,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 __all__ = ["COMMANDS", "main"]
 
@@ -78,6 +80,9 @@ def _run_command(name: str, args: Sequence[str]) -> int:
 
     flags = (tyro.conf.FlagCreatePairsOff,)
     config = tyro.cli(module.Config, prog=f"nas {name}", args=list(args), config=flags)
+    if hasattr(config, "given"):
+        options = (part.partition("=")[0] for part in args if part.startswith("--"))
+        config = replace(config, given=tuple(option[2:].replace("-", "_") for option in options))
     code = module.run(config)
     sys.stdout.flush()
     return int(code)
@@ -121,6 +126,9 @@ def _guarded(name: str, args: Sequence[str]) -> int:
 def main(args: Sequence[str] | None = None) -> int:
     """Run `nas` with `args` (None: the process's own) and return its exit code."""
     args = list(sys.argv[1:] if args is None else args)
+    # A closed stream (`nas ... >&-`) is None: what is said goes nowhere.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -139,7 +147,10 @@ def main(args: Sequence[str] | None = None) -> int:
             code = _unknown(args[0], as_json="--json" in args)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        # The reader has gone (`nas pareto RUN | head`): say nothing, and keep Python from saying it at exit.
+    except OSError as error:
+        # The reader has gone (`nas pareto RUN | head`), of which nothing is said, or the disk that stdout goes to is
+        # full. Python is kept from saying it again at exit.
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: standard output: {error.strerror or error}", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED

@@ -1,19 +1,23 @@
 """`nas search`: run a search, or go on with one."""
 
+import re
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tyro.conf import Suppress
+
 from nas.cli.console import Failed, print_json, print_note
 from nas.cli.runs import RUNS, find_run
-from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
+from nas.search import EngineError, Progress, SearchConfig, SearchEnd, interruptible, resume_search, start_search
 from results import Run, check_run_name, front_rows, front_text
+from search_space import SPACES
 
 __all__ = ["Config", "run"]
 
 INTERRUPTED, FAILED = 130, 1
-_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data_root")
+_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data", "data_root")
 _OF_THE_COMMAND = ("out", "resume", "json")
 
 
@@ -29,18 +33,23 @@ class Config(SearchConfig):
     out: str | None = None
     """The run's name below runs/, or a folder; named after the space and the time where not given."""
     resume: str | None = None
-    """A run to go on with; --budget, --workers, --address, --deadline and --data-root may be given with it."""
+    """A run to go on with; --budget, --workers, --address, --deadline, --data and --data-root may change."""
     json: bool = False
     """One JSON document on stdout."""
+    given: Suppress[tuple[str, ...]] = ()
+    """Names of the options that were typed."""
 
 
 def _new_folder(config: Config) -> Path:
-    if config.out is None:
-        name = Path(config.space).stem if "." in config.space else config.space
-        return RUNS / f"{name[:40]}-{datetime.now():%Y%m%d-%H%M%S}"
-    path = Path(config.out)
-    check_run_name(path.name)
-    return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+    if config.out is not None:
+        path = Path(config.out)
+        check_run_name(path.name)
+        return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+    space = config.space if config.space in SPACES else Path(config.space).stem
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", space).strip("-.")[:40] or "search"
+    name = f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
+    return next(folder for folder in (RUNS / name for name in names) if not folder.exists())
 
 
 def _search_config(config: Config) -> SearchConfig:
@@ -49,25 +58,25 @@ def _search_config(config: Config) -> SearchConfig:
 
 def _changes(config: Config) -> dict[str, Any]:
     """The options that were given beside --resume."""
-    default = Config()
-    given = {
-        field.name: getattr(config, field.name)
-        for field in fields(Config)
-        if field.name not in _OF_THE_COMMAND and getattr(config, field.name) != getattr(default, field.name)
-    }
     if config.out is not None:
         raise ValueError("--out cannot be given with --resume: the run stays where it is")
-    for name in given:
+    changed = [name for name in config.given if name not in _OF_THE_COMMAND]
+    for name in changed:
         if name not in _MAY_CHANGE:
             allowed = ", ".join(f"--{allowed.replace('_', '-')}" for allowed in _MAY_CHANGE)
             raise ValueError(
                 f"--{name.replace('_', '-')} cannot change with --resume: it is the run's own (only {allowed} can)"
             )
-    return given
+    return {name: getattr(config, name) for name in changed}
 
 
 def run(config: Config) -> int:
     """Search, print the front, say what to type next."""
+    with interruptible():
+        return _run(config)
+
+
+def _run(config: Config) -> int:
     folder = _new_folder(config) if config.resume is None else find_run(config.resume)
     try:
         with Progress() as progress:
@@ -78,7 +87,8 @@ def run(config: Config) -> int:
     except EngineError as error:
         raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
     except KeyboardInterrupt:
-        print_note(_how_to_go_on(folder))
+        if (folder / "config.json").exists():
+            print_note(_how_to_go_on(folder))
         raise
     return _report(config, end)
 

@@ -110,8 +110,8 @@ class SearchConfig:
 
     def anchored(self) -> "SearchConfig":
         """The same with absolute paths: workers, and a later session, run in other folders."""
-        data = self.data if self.data in DATASETS else str(Path(self.data).expanduser().absolute())
-        return replace(self, data=data, data_root=self.data_root and self.data_root.expanduser().absolute())
+        data = self.data if self.data in DATASETS else str(_absolute(Path(self.data)))
+        return replace(self, data=data, data_root=self.data_root and _absolute(self.data_root))
 
     def limits(self) -> Limits:
         return Limits(
@@ -137,3 +137,10 @@ class SearchConfig:
             max_images=self.max_images,
             download=self.download,
         )
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{str(path)!r} names no user's home folder") from None

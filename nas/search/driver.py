@@ -1,5 +1,6 @@
 """One session of a run: what is told to workers, what is done with what they tell, and what is kept at the end."""
 
+import contextlib
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from nas.search.progress import Progress
 from nas.search.samplers import Candidate
 from nas.search.task import Probe, TrialTask
 from nas.search.worker import TrialCall
-from results import RunWriter
+from results import RunWriteError, RunWriter
 
 __all__ = ["Driver", "SearchEnd"]
 
@@ -138,8 +139,18 @@ class Driver:
                 scratch=self._scratch,
                 on_tick=lambda: self._progress.tick(self._now_s()),
             )
+        except BaseException:
+            # The first fault is the one to tell: a full disk refuses the summary as well.
+            with contextlib.suppress(RunWriteError):
+                self._write_summary()
+            raise
         finally:
             self._progress.end_live()
-            stop_reason = self._loop.stop_reason or "stopped"
-            self._writer.write_summary(wall_s=self._now_s(), budget=plan.config.budget, stop_reason=stop_reason)
-        return SearchEnd(folder=self._writer.folder, stop_reason=stop_reason, interrupted=self._loop.interrupted)
+        return SearchEnd(
+            folder=self._writer.folder, stop_reason=self._write_summary(), interrupted=self._loop.interrupted
+        )
+
+    def _write_summary(self) -> str:
+        stop_reason = self._loop.stop_reason or "stopped"
+        self._writer.write_summary(wall_s=self._now_s(), budget=self._plan.config.budget, stop_reason=stop_reason)
+        return stop_reason

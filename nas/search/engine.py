@@ -5,17 +5,20 @@ quiet, on the loopback, without a dashboard, in a temporary folder of its own th
 """
 
 import contextlib
+import functools
 import io
 import logging
 import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,11 +33,12 @@ from nas.search.worker import TrialCall, run_trial
 if TYPE_CHECKING:
     from nas.search.tune_searcher import LoopSearcher
 
-__all__ = ["Cluster", "EngineError", "Node", "Resources", "ray_session", "run_search"]
+__all__ = ["Cluster", "EngineError", "Node", "Resources", "interruptible", "ray_session", "run_search"]
 
 MAX_ENGINE_FAILURES = 2
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 _TEMPORARY_PREFIX = "nas-ray-"
+_LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
 
 _QUIET = {
@@ -94,21 +98,27 @@ class Cluster:
 
 @contextlib.contextmanager
 def ray_session(address: str | None) -> Iterator[Cluster]:
-    """A Ray of our own on this machine, or the user's at `address`."""
+    """A Ray of our own on this machine, or the user's at `address`.
+
+    Raises:
+        ValueError: where no cluster answers at `address`.
+    """
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
-    _remove_leftovers()
-    scratch = Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-"))
     if address is None:
         # One secret for this session, in this process and its children only; nothing is written to the home folder.
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
         # On Linux this makes every part of Ray bind to 127.0.0.1; a test looks at the sockets.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    else:
+        _check_address(address)
     import ray
 
+    scratch = _make_scratch()
     try:
-        if address is None:
-            # Inherited by all that Ray starts: a Ctrl-C reaches every process of a terminal, and is the driver's alone.
-            with _signals_ignored(signal.SIGINT):
+        # Ray puts the working folder on its workers' path, where a results.py of the user's would shadow ours; and it
+        # sets a handler of its own for SIGTERM, which is taken back.
+        with _handling(_RAISING), contextlib.chdir(scratch), _sessions_of_their_own():
+            if address is None:
                 ray.init(
                     address="local",
                     include_dashboard=False,
@@ -117,17 +127,54 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
                     object_store_memory=_OBJECT_STORE_BYTES,
                     _temp_dir=str(scratch),
                 )
-        else:
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ValueError(f"--address: no Ray cluster was reached at {address!r}: {error}") from None
+            else:
+                try:
+                    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+                except (ConnectionError, ValueError, RuntimeError) as error:
+                    raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Cluster(scratch=scratch, nodes=tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive))
     finally:
-        with _signals_ignored(signal.SIGINT, signal.SIGTERM):
+        with _handling(_IGNORING):
             ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check_address(address: str) -> None:
+    """Ray itself would wait for minutes for a host that does not answer."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+
+
+def _make_scratch() -> Path:
+    """A folder that is this process's; those of drivers that were killed are removed."""
+    # Ray's sockets lie in it, and the path of a socket may have 107 characters.
+    parents = [Path(tempfile.gettempdir()), Path("/tmp")]
+    parent = next((parent for parent in parents if len(str(parent)) <= _LONGEST_PARENT), parents[0])
+    for folder in parent.glob(f"{_TEMPORARY_PREFIX}*"):
+        pid = folder.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and not psutil.pid_exists(int(pid)) and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-", dir=parent))
+
+
+@contextlib.contextmanager
+def _sessions_of_their_own() -> Iterator[None]:
+    """What Ray starts meanwhile stands in no process group of ours: a terminal's Ctrl-C and a batch system's SIGTERM
+    reach the whole group, and it is the driver that decides what becomes of the running trials."""
+    services: Any = import_module("ray._private.services")
+    plain = services.ConsolePopen
+    services.ConsolePopen = functools.partial(plain, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = plain
 
 
 @contextlib.contextmanager
@@ -144,17 +191,17 @@ def _handling(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _signals_ignored(*numbers: signal.Signals) -> AbstractContextManager[None]:
-    return _handling(dict.fromkeys(numbers, signal.SIG_IGN))
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
-def _remove_leftovers() -> None:
-    """Temporary folders of drivers that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY_PREFIX}*"):
-        pid = folder.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
-        with contextlib.suppress(OSError):
-            if pid.isdigit() and not psutil.pid_exists(int(pid)) and folder.stat().st_uid == os.getuid():
-                shutil.rmtree(folder, ignore_errors=True)
+_RAISING: dict[signal.Signals, _Handler] = {signal.SIGINT: _interrupt, signal.SIGTERM: _interrupt}
+_IGNORING: dict[signal.Signals, _Handler] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}
+
+
+def interruptible() -> AbstractContextManager[None]:
+    """SIGTERM is as good as Ctrl-C: KeyboardInterrupt, wherever the program stands."""
+    return _handling(_RAISING)
 
 
 def run_search(

@@ -1,5 +1,6 @@
 """What follows from a config once the space and the data are known."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -54,6 +55,12 @@ class Plan:
             score=lambda result: objective.reward(result) if limits.allow(result) else None,
         )
 
+    def data_fingerprint(self) -> str:
+        """Of what the images are (classes, how many of each, mean and spread of the pixels), not of where they lie."""
+        data = self.data
+        facts = [data.classes, sorted(data.class_counts.items()), [f"{value:.6f}" for value in data.mean + data.std]]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
     def for_record(self) -> dict[str, Any]:
         """All that is needed to resume, and to know later what was done."""
         return {
@@ -64,7 +71,7 @@ class Plan:
             "train_steps": self.steps,
             "data": {
                 "summary": self.data.summary(),
-                "fingerprint": self.data.folder.name,
+                "fingerprint": self.data_fingerprint(),
                 "classes": list(self.data.classes),
             },
             "environment": environment(),

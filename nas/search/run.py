@@ -15,6 +15,7 @@ from nas.search.engine import Cluster, Resources, ray_session
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import SpaceExhausted
+from nas.text import printable
 from results import Run, RunError, RunWriter
 from search_space import Space, load_space
 from search_space.files import parse_json
@@ -55,18 +56,33 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
     config, space = _recorded(run)
     config = replace(config, **changes).anchored()
     plan = Plan.of(config, space)
-    if plan.data.folder.name != run.config.get("data", {}).get("fingerprint"):
-        raise RunError(f"{folder}: the data {config.data!r} are not those that the run began with")
+    began_with = run.config.get("data")
+    if not isinstance(began_with, dict) or plan.data_fingerprint() != began_with.get("fingerprint"):
+        was = printable(began_with.get("summary")) if isinstance(began_with, dict) else "not on record"
+        raise RunError(
+            f"{folder}: the data are not those that the run began with\nthen: {was}\nnow: {plan.data.summary()}"
+        )
     with ray_session(config.address) as cluster, RunWriter.resume(folder) as writer:
         for note in writer.notes:
             progress.note(f"note: {note}")
         resources, compute = _resources(config, cluster)
         recorded = writer.config.get("compute")
         if recorded is not None:
-            compute = parse_json(Compute, json.dumps(recorded))
+            compute = _as_recorded(compute, recorded, folder)
         writer.update_config(search=plan.for_record()["search"])
         driver = Driver(plan, writer, cluster, resources, compute, progress, started=start)
         return driver.run(choose_dtype=recorded is None)
+
+
+def _as_recorded(compute: Compute, recorded: object, folder: Path) -> Compute:
+    """The compute of this session in the form that the run began with."""
+    try:
+        began_with = parse_json(Compute, json.dumps(recorded))
+    except ValueError as error:
+        raise RunError(f"{folder / 'config.json'}: compute: {error}") from None
+    if began_with.device != compute.device:
+        raise RunError(f"{folder}: was begun on {began_with.device}, and step times of {compute.device} do not compare")
+    return replace(compute, dtype=began_with.dtype, channels_last=began_with.channels_last)
 
 
 def _recorded(run: Run) -> tuple[SearchConfig, Space]:

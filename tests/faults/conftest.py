@@ -44,11 +44,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Search:
     """One `nas search` process, in a group of its own as in a terminal."""
 
-    def __init__(self, folder: Path, cache: Path, arguments: list[str]) -> None:
+    def __init__(self, folder: Path, cache: Path, arguments: list[str], command: list[str] | None = None) -> None:
         environment = {**os.environ, "NAS_CACHE_DIR": str(cache)}
         environment.pop("RAY_ADDRESS", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "nas.cli", "search", *arguments],
+            command or [sys.executable, "-m", "nas.cli", "search", *arguments],
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
@@ -81,8 +81,8 @@ def search(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Search]]:
     (tmp_path / "toy.yaml").write_text(SPACE)
     started: list[Search] = []
 
-    def start(*arguments: str) -> Search:
-        started.append(Search(tmp_path, cache, list(arguments)))
+    def start(*arguments: str, command: list[str] | None = None) -> Search:
+        started.append(Search(tmp_path, cache, list(arguments), command))
         return started[-1]
 
     yield start

@@ -1,8 +1,10 @@
 """Harm done to a running search, and what must hold afterwards (exit code, record, resume, nothing left behind)."""
 
 import ipaddress
+import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,14 +93,16 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     assert not alive
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)]
+)
 def test_one_signal_finishes_what_runs_and_a_larger_budget_goes_on(
-    search: Start, tmp_path: Path, undisturbed: list[tuple[Any, ...]], number: signal.Signals
+    search: Start, tmp_path: Path, undisturbed: list[tuple[Any, ...]], number: signal.Signals, to_group: bool
 ) -> None:
     run = tmp_path / "runs/a"
     running = search(*TOY, "--budget", "50", "--workers", "2", "--out", "a")
     wait_for(lambda: len(rows(run)) >= 2, "two trials")
-    if number is signal.SIGINT:
+    if to_group:
         running.signal_group(number)
     else:
         running.process.send_signal(number)
@@ -114,6 +118,25 @@ def test_one_signal_finishes_what_runs_and_a_larger_budget_goes_on(
     assert len(rows(run)) == more
     shared = min(more, TRIALS)
     assert outcome(run)[:shared] == undisturbed[:shared]
+
+
+@pytest.mark.parametrize(("number", "after_s"), [(signal.SIGINT, 2.0), (signal.SIGTERM, 2.0), (signal.SIGTERM, 6.0)])
+def test_a_signal_at_the_start_ends_it(search: Start, tmp_path: Path, number: signal.Signals, after_s: float) -> None:
+    running = search(*TOY, "--budget", "200", "--out", "a", "--json")
+    time.sleep(after_s)
+    running.signal_group(number)
+    code, out, error = running.wait()
+    assert code == 130, error
+    assert json.loads(out)
+    assert len(rows(tmp_path / "runs/a")) < 50
+
+
+def test_files_of_the_working_folder_are_not_imported(search: Start, tmp_path: Path) -> None:
+    for name in ("results.py", "random.py", "nas.py"):
+        (tmp_path / name).write_text("raise SystemExit('a file of the user ran')")
+    command = [str(Path(sys.executable).parent / "nas"), "search", *TOY, "--budget", "1", "--out", "a"]
+    code, _, error = search(*TOY, "--budget", "1", "--out", "a", command=command).wait()
+    assert code == 0, error
 
 
 def test_second_signal_ends_at_once(search: Start, tmp_path: Path) -> None:
@@ -172,6 +195,7 @@ def test_a_trial_past_its_deadline_is_a_row(search: Start, tmp_path: Path) -> No
         (("--cpus-per-trial", "9999"), "cpus_per_trial must be at most"),
         (("--budget", "1gpu-h"), "GPU"),
         (("--max-params", "10"), "params"),
+        (("--address", "127.0.0.1:9"), "no Ray cluster was reached"),
     ],
 )
 def test_what_cannot_be_is_refused_and_leaves_no_run(

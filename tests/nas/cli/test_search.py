@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from nas.cli.search import Config, _new_folder
+from results import check_run_name
+
 Nas = Callable[..., Any]
 
 
@@ -33,6 +36,9 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--w", "nan"], "w must be a number"),
         (["--resume", "nowhere"], "nowhere"),
         (["--resume", "first", "--out", "b"], "--out cannot be given with --resume"),
+        (["--data", "~nobody-of-this-name"], "names no user's home folder"),
+        (["--resume", "first", "--seed", "0"], "--seed cannot change with --resume"),
+        (["--resume", "first", "--recipe.peak-lr=0.2"], "--recipe.peak-lr cannot change with --resume"),
         (["--resume", "first", "--seed", "7"], "--seed cannot change with --resume"),
     ],
 )
@@ -45,6 +51,27 @@ def test_bad_input_names_the_rule_and_leaves_nothing(
     assert said in ended.err
     assert "Traceback" not in ended.err
     assert [path.name for path in (folder / "runs").iterdir()] == [a_run.name]
+
+
+@pytest.mark.parametrize(
+    ("space", "name"),
+    [
+        ("efficientnetv2-tiny", "efficientnetv2-tiny-"),
+        ("my spaces/tëst 2.yaml", "t-st-2-"),
+        ("...yaml", "search-"),
+        ("x" * 90 + ".json", "x" * 40 + "-2"),
+    ],
+)
+def test_a_run_that_is_not_named_gets_a_name_that_may_be(folder: Path, space: str, name: str) -> None:
+    first = _new_folder(Config(space=space))
+    assert first.parent == Path("runs")
+    assert check_run_name(first.name).startswith(name)
+
+
+def test_two_runs_of_one_second_get_two_names(folder: Path) -> None:
+    for _ in range(50):
+        _new_folder(Config()).mkdir(parents=True)
+    assert len(list((folder / "runs").iterdir())) == 50
 
 
 def test_a_run_is_never_overwritten(nas: Nas, a_run: Path) -> None:
