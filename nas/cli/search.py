@@ -10,7 +10,7 @@ from tyro.conf import Suppress
 
 from nas.cli.console import Failed, print_json, print_note
 from nas.cli.runs import RUNS, find_run
-from nas.search import EngineError, Progress, SearchConfig, SearchEnd, interruptible, resume_search, start_search
+from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
 from results import Run, check_run_name, front_rows, front_text
 from search_space import SPACES
 
@@ -72,11 +72,6 @@ def _changes(config: Config) -> dict[str, Any]:
 
 def run(config: Config) -> int:
     """Search, print the front, say what to type next."""
-    with interruptible():
-        return _run(config)
-
-
-def _run(config: Config) -> int:
     folder = _new_folder(config) if config.resume is None else find_run(config.resume)
     try:
         with Progress() as progress:

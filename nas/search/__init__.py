@@ -6,13 +6,13 @@ from nas.search.config import SearchConfig
 
 if TYPE_CHECKING:
     from nas.search.driver import SearchEnd
-    from nas.search.engine import EngineError, interruptible
+    from nas.search.engine import EngineError
     from nas.search.progress import Progress
     from nas.search.run import resume_search, start_search
 
-__all__ = ["EngineError", "Progress", "SearchConfig", "SearchEnd", "interruptible", "resume_search", "start_search"]
+__all__ = ["EngineError", "Progress", "SearchConfig", "SearchEnd", "resume_search", "start_search"]
 
-_MODULES = {"EngineError": "engine", "interruptible": "engine", "Progress": "progress", "SearchEnd": "driver"}
+_MODULES = {"EngineError": "engine", "Progress": "progress", "SearchEnd": "driver"}
 
 
 def __getattr__(name: str) -> Any:

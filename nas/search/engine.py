@@ -5,7 +5,6 @@ quiet, on the loopback, without a dashboard, in a temporary folder of its own th
 """
 
 import contextlib
-import functools
 import io
 import logging
 import os
@@ -33,10 +32,11 @@ from nas.search.worker import TrialCall, run_trial
 if TYPE_CHECKING:
     from nas.search.tune_searcher import LoopSearcher
 
-__all__ = ["Cluster", "EngineError", "Node", "Resources", "interruptible", "ray_session", "run_search"]
+__all__ = ["Cluster", "EngineError", "Node", "Resources", "ray_session", "run_search"]
 
 MAX_ENGINE_FAILURES = 2
 _Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
@@ -115,9 +115,8 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
 
     scratch = _make_scratch()
     try:
-        # Ray puts the working folder on its workers' path, where a results.py of the user's would shadow ours; and it
-        # sets a handler of its own for SIGTERM, which is taken back.
-        with _handling(_RAISING), contextlib.chdir(scratch), _sessions_of_their_own():
+        # Ray puts the working folder on its workers' path, where a results.py of the user's would shadow ours.
+        with _signals_later(), contextlib.chdir(scratch), _sessions_of_their_own():
             if address is None:
                 ray.init(
                     address="local",
@@ -135,7 +134,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Cluster(scratch=scratch, nodes=tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive))
     finally:
-        with _handling(_IGNORING):
+        with _handling(dict.fromkeys(_STOPPING, signal.SIG_IGN)):
             ray.shutdown()
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -170,7 +169,15 @@ def _sessions_of_their_own() -> Iterator[None]:
     reach the whole group, and it is the driver that decides what becomes of the running trials."""
     services: Any = import_module("ray._private.services")
     plain = services.ConsolePopen
-    services.ConsolePopen = functools.partial(plain, start_new_session=True)
+
+    def start(*arguments: Any, preexec_fn: Callable[[], None], **options: Any) -> Any:
+        def prepare() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+            preexec_fn()
+
+        return plain(*arguments, preexec_fn=prepare, start_new_session=True, **options)
+
+    services.ConsolePopen = start
     try:
         yield
     finally:
@@ -191,17 +198,16 @@ def _handling(handlers: Mapping[signal.Signals, _Handler]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-_RAISING: dict[signal.Signals, _Handler] = {signal.SIGINT: _interrupt, signal.SIGTERM: _interrupt}
-_IGNORING: dict[signal.Signals, _Handler] = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}
-
-
-def interruptible() -> AbstractContextManager[None]:
-    """SIGTERM is as good as Ctrl-C: KeyboardInterrupt, wherever the program stands."""
-    return _handling(_RAISING)
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Keep signals waiting while Ray starts, which sets handlers of its own (of C++ too: they abort), and take those
+    back before the signals come."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        with _handling({number: signal.getsignal(number) for number in _STOPPING}):
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_search(
