@@ -7,11 +7,12 @@ from pathlib import Path
 
 from nas.device import Compute
 from nas.search.budget import Budget, BudgetKeeper
-from nas.search.engine import Cluster, Resources, run_search
+from nas.search.engine import Resources, run_search
 from nas.search.loop import SearchLoop
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import Candidate
+from nas.search.session import Cluster
 from nas.search.task import Probe, TrialTask
 from nas.search.worker import TrialCall
 from results import RunWriteError, RunWriter

@@ -11,10 +11,11 @@ from nas.device import Compute
 from nas.search.budget import Budget
 from nas.search.config import SearchConfig
 from nas.search.driver import Driver, SearchEnd
-from nas.search.engine import Cluster, Resources, ray_session
+from nas.search.engine import Resources
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import SpaceExhausted
+from nas.search.session import Cluster, ray_session
 from nas.text import printable
 from results import Run, RunError, RunWriter
 from search_space import Space, load_space

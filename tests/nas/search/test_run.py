@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from nas.search.config import SearchConfig
-from nas.search.engine import Cluster, Node
 from nas.search.run import _resources
+from nas.search.session import Cluster, Node
 
 LAPTOP = Cluster(scratch=Path(), nodes=(Node(4, 0),))
 CLUSTER = Cluster(scratch=Path(), nodes=(Node(16, 2),) * 4)

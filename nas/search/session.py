@@ -1,0 +1,186 @@
+"""A Ray of our own, or the user's: started quiet and private, and ended without leaving anything.
+
+Ray runs on the loopback, without a dashboard, in a temporary folder of its own that goes with it; each of its processes
+has a session of its own, so that signals are the driver's to handle.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import psutil
+
+__all__ = ["STOPPING", "Cluster", "Node", "handling", "ray_session"]
+
+Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+_TEMPORARY_PREFIX = "nas-ray-"
+_LONGEST_PARENT = 24
+_OBJECT_STORE_BYTES = 128 << 20
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Ray's memory monitor ends the whole search where it kills one worker; each trial has a limit of its own.
+    "RAY_memory_monitor_refresh_ms": "0",
+    # A trial runs at the priority that the user gave the command, as its step time is read under it.
+    "RAY_worker_niceness": "0",
+}
+
+
+class Node(NamedTuple):
+    """A machine of a Ray cluster."""
+
+    cpus: float
+    gpus: float
+
+    def fits(self, cpus: int, gpus: float) -> int:
+        """How many trials of so many processors and such a share of a GPU it holds at once."""
+        by_cpus = int(self.cpus // cpus)
+        return min(by_cpus, int(self.gpus) * int(1 / gpus + 1e-9)) if gpus else by_cpus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """What a Ray cluster has. `scratch` is a folder of this driver's that goes with the session."""
+
+    scratch: Path
+    nodes: tuple[Node, ...]
+
+    @property
+    def cpus(self) -> float:
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        return sum(node.gpus for node in self.nodes)
+
+
+@contextlib.contextmanager
+def ray_session(address: str | None) -> Iterator[Cluster]:
+    """A Ray of our own on this machine, or the user's at `address`.
+
+    Raises:
+        ValueError: where no cluster answers at `address`.
+    """
+    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    if address is None:
+        # One secret for this session, in this process and its children only; nothing is written to the home folder.
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+        # On Linux this makes every part of Ray bind to 127.0.0.1; a test looks at the sockets.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    else:
+        _check_address(address)
+    import ray
+
+    scratch = _make_scratch()
+    try:
+        # Ray puts the working folder on its workers' path, where a results.py of the user's would shadow ours.
+        with _own_handlers_again(wait=address is None), contextlib.chdir(scratch), _sessions_of_their_own():
+            if address is None:
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=str(scratch),
+                )
+            else:
+                try:
+                    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+                except (ConnectionError, ValueError, RuntimeError) as error:
+                    raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield Cluster(scratch=scratch, nodes=tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive))
+    finally:
+        with handling(dict.fromkeys(STOPPING, signal.SIG_IGN)):
+            ray.shutdown()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _check_address(address: str) -> None:
+    """Ray itself would wait for minutes for a host that does not answer."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+
+
+def _make_scratch() -> Path:
+    """A folder that is this process's; those of drivers that were killed are removed."""
+    # Ray's sockets lie in it, and the path of a socket may have 107 characters.
+    parents = [Path(tempfile.gettempdir()), Path("/tmp")]
+    parent = next((parent for parent in parents if len(str(parent)) <= _LONGEST_PARENT), parents[0])
+    for folder in parent.glob(f"{_TEMPORARY_PREFIX}*"):
+        pid = folder.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
+        with contextlib.suppress(OSError):
+            if pid.isdigit() and not psutil.pid_exists(int(pid)) and folder.stat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-", dir=parent))
+
+
+@contextlib.contextmanager
+def _sessions_of_their_own() -> Iterator[None]:
+    """What Ray starts meanwhile stands in no process group of ours: a terminal's Ctrl-C and a batch system's SIGTERM
+    reach the whole group, and it is the driver that decides what becomes of the running trials."""
+    services: Any = import_module("ray._private.services")
+    plain = services.ConsolePopen
+
+    def start(*arguments: Any, preexec_fn: Callable[[], None], **options: Any) -> Any:
+        def prepare() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+            preexec_fn()
+
+        return plain(*arguments, preexec_fn=prepare, start_new_session=True, **options)
+
+    services.ConsolePopen = start
+    try:
+        yield
+    finally:
+        services.ConsolePopen = plain
+
+
+@contextlib.contextmanager
+def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Signal handlers for a while; as they were where this is not the main thread, which alone may set them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _own_handlers_again(*, wait: bool) -> Iterator[None]:
+    """Take back the handlers that Ray sets while it starts (of C++ too: they abort). With `wait`, signals stay pending
+    until then; not where a cluster may keep us waiting."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING if wait else ())
+    try:
+        with handling({number: signal.getsignal(number) or signal.SIG_DFL for number in STOPPING}):
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
