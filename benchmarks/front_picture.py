@@ -23,12 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run")
     parser.add_argument("picture", type=Path)
+    parser.add_argument("--device", help="of a run of several devices, the one to show")
     arguments = parser.parse_args()
     run = Run(arguments.run)
-    front, best = run.front(), run.best()
+    front, best = run.front(device=arguments.device), run.best(device=arguments.device)
     assert best is not None, "the run has no network that was measured in full"
     figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
-    others = [trial for trial in run.ok if trial not in front]
+    measured = [trial for trial in run.ok if trial.device == best.device]
+    others = [trial for trial in measured if trial not in front]
     axes.scatter(
         [trial.step_time_ratio for trial in others],
         [100 * (trial.accuracy or 0) for trial in others],
@@ -57,12 +59,12 @@ def main() -> None:
     )
     axes.set_xlabel("time of a training step, as a ratio to the reference network")
     axes.set_ylabel("held-out accuracy after short training, %")
-    axes.set_title(f"{len(run.ok)} networks of {run.config['space']['name']}; area: params; bars: 95 %", fontsize=10)
+    axes.set_title(f"{len(measured)} networks of {run.config['space']['name']}; area: params; bars: 95 %", fontsize=10)
     axes.grid(alpha=0.25)
     axes.legend(loc="upper right", fontsize=8)
     axes.margins(y=0.14)
     figure.savefig(arguments.picture, dpi=130)
-    print(f"{arguments.picture}: {len(run.ok)} networks, {len(front)} on the front")
+    print(f"{arguments.picture}: {len(measured)} networks, {len(front)} on the front")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from nas.device import Compute
+from nas.isolate import run_in_child
 from nas.search import SearchConfig
-from nas.search.isolate import run_in_child
 from nas.search.task import Evaluation, TrialTask
 from results import Objective, Run, TrialResult
 from search_space import ArchSpec, Space, architecture
@@ -170,6 +170,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/cifar10"))
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", help="of a run of several devices, the one whose winner is meant")
     arguments = parser.parse_args()
     if not arguments.out.exists():
         subprocess.run(
@@ -194,7 +195,7 @@ def main() -> None:
     run = Run(arguments.out)
     print_search(run)
     task, space = task_of(run)
-    best = run.best()
+    best = run.best(device=arguments.device)
     assert best is not None, "the search found no network"
     print(f"winner: trial {best.index}, {best.arch}")
     rng = random.Random(2026)

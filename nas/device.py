@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["Compute", "DType", "StepClock", "describe_device", "peak_memory_bytes", "set_up_process"]
+__all__ = [
+    "Compute",
+    "DType",
+    "StepClock",
+    "describe_device",
+    "gpu_uuid",
+    "held_bytes",
+    "keep_freed_memory",
+    "set_up_process",
+    "synchronize",
+]
 
 DType = Literal["float32", "bfloat16"]
 
@@ -140,31 +150,40 @@ def set_up_process(compute: Compute) -> None:
     import torch
 
     torch.set_num_threads(compute.threads)
-    if sys.platform == "linux" and not compute.is_cuda:
-        # Activations are freed and asked for again at every step: without this each one is a fresh mmap.
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-            libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     if compute.is_cuda:
         # A name without an index is the current device, which torch refuses to be set to.
         if torch.device(compute.device).index is not None:
             torch.cuda.set_device(compute.device)
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
+    else:
+        keep_freed_memory(True)
 
 
-def peak_memory_bytes(compute: Compute) -> int | None:
-    """The most memory held so far: of the allocator on CUDA, resident memory of this process on Linux."""
+def keep_freed_memory(keep: bool) -> None:
+    """Whether glibc keeps what is freed, for the next step to take it again, or maps every large block by itself and
+    gives it back at once: slower, but then what is held is what is used. Without glibc it does nothing."""
+    libc = ctypes.CDLL(None)
+    if sys.platform == "linux" and hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30 if keep else 1 << 16)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1 if keep else 1 << 16)
+
+
+def synchronize(compute: Compute) -> None:
+    """Wait until the device has done all that this process gave it."""
     if compute.is_cuda:
         import torch
 
-        return int(torch.cuda.max_memory_allocated(compute.device))
-    if sys.platform == "linux":
-        import resource
+        torch.cuda.synchronize(compute.device)
 
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return None
+
+def held_bytes(compute: Compute) -> int:
+    """Memory that the CUDA allocator has taken from the device; 0 on a CPU, whose allocator does not say."""
+    if not compute.is_cuda:
+        return 0
+    import torch
+
+    return int(torch.cuda.memory_reserved(compute.device))
 
 
 def describe_device(compute: Compute) -> str:
@@ -174,3 +193,10 @@ def describe_device(compute: Compute) -> str:
 
         return str(torch.cuda.get_device_name(compute.device))
     return cpu_name()
+
+
+def gpu_uuid(compute: Compute) -> str:
+    """What tells the physical GPU of a CUDA device from all others, whatever its number is in this process."""
+    import torch
+
+    return str(torch.cuda.get_device_properties(compute.device).uuid)

@@ -3,8 +3,9 @@
 No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
 """
 
+from results.devices import by_device
 from results.durable import RunError, RunWriteError
-from results.pareto import Limits, accuracy_interval, hypervolume, pareto_front
+from results.pareto import Limits, accuracy_interval, fronts_by_device, hypervolume, pareto_front
 from results.provenance import environment
 from results.record import TrialResult, TrialStatus
 from results.reward import Objective, reward
@@ -25,11 +26,13 @@ __all__ = [
     "TrialStatus",
     "accuracy_interval",
     "best_trial",
+    "by_device",
     "check_run_name",
     "environment",
     "front_csv",
     "front_rows",
     "front_text",
+    "fronts_by_device",
     "hypervolume",
     "pareto_front",
     "reward",

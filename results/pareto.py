@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, ClassVar
 
+from results.devices import by_device, one_device
 from results.record import TrialResult
 
-__all__ = ["Limits", "accuracy_interval", "hypervolume", "pareto_front"]
+__all__ = ["Limits", "accuracy_interval", "fronts_by_device", "hypervolume", "pareto_front"]
 
 MAXIMISE = (True, False, False)
 WORST_RATIO = 2.0
@@ -70,9 +71,12 @@ def pareto_front(trials: Iterable[TrialResult], limits: Limits | None = None) ->
 
     A trial dominates another where it is at least as good in accuracy (more), step time (less) and parameters (less)
     and better in one of them; so trials that are equal in all three stand on the front together.
+
+    Raises:
+        ValueError: where the trials within `limits` are of more than one device.
     """
     limits = limits or Limits()
-    allowed = [trial for trial in trials if limits.allow(trial)]
+    allowed = one_device(trial for trial in trials if limits.allow(trial))
     if not allowed:
         return []
     from moocore import is_nondominated
@@ -82,16 +86,25 @@ def pareto_front(trials: Iterable[TrialResult], limits: Limits | None = None) ->
     return sorted(front, key=lambda trial: (-_objectives(trial)[0], *_objectives(trial)[1:], trial.index))
 
 
+def fronts_by_device(trials: Iterable[TrialResult], limits: Limits | None = None) -> dict[str, list[TrialResult]]:
+    """The Pareto front of each device that has `ok` trials, in the order of `by_device`; empty where none of a device's
+    is within `limits`."""
+    return {device: pareto_front(group, limits) for device, group in by_device(trials).items()}
+
+
 def hypervolume(trials: Sequence[TrialResult], reference_params: int) -> float:
     """How much of the box of useful networks the `ok` trials dominate, as a share in [0, 1].
 
     The box reaches from the ideal (accuracy 1, no step time, no parameters) to the reference point: accuracy 0 and
     twice the reference network's step time and parameters. A network beyond that point adds nothing, so shares are
-    comparable between runs that have the same reference network and the same data, and only there.
+    comparable between runs that have the same reference network, data and device, and only there.
+
+    Raises:
+        ValueError: where the `ok` trials are of more than one device.
     """
     points = [
         (accuracy, ratio, params / reference_params)
-        for accuracy, ratio, params in (_objectives(trial) for trial in trials if trial.ok)
+        for accuracy, ratio, params in map(_objectives, one_device(trial for trial in trials if trial.ok))
     ]
     if not points:
         return 0.0

@@ -18,6 +18,16 @@ __all__ = ["TrialResult", "TrialStatus"]
 MAX_TEXT = 4000
 MAX_INDEX = 10_000_000
 MAX_COUNT = 10**18
+POSITIVE = (
+    "step_time_ratio",
+    "step_time_ratio_low",
+    "step_time_ratio_high",
+    "step_time_s",
+    "step_time_reference_s",
+    "step_time_predicted",
+    "step_time_predicted_low",
+    "step_time_predicted_high",
+)
 
 
 class TrialStatus(StrEnum):
@@ -44,6 +54,11 @@ def _checked_number(name: str, value: object, *, positive: bool = False, high: f
         rule = "above 0" if positive else "at least 0"
         raise ValueError(f"TrialResult.{name} must be {rule} and at most {high:g}, got {value!r}")
     return float(value)
+
+
+def _check_within(name: str, low: float | None, value: float | None, high: float | None) -> None:
+    if low is not None and value is not None and high is not None and not low <= value <= high:
+        raise ValueError(f"TrialResult.{name} must lie in its interval [{low}, {high}], got {value}")
 
 
 def _storable(text: str) -> str:
@@ -75,10 +90,17 @@ class TrialResult:
         step_time_ratio: seconds of a training step over the reference network's, timed in turn.
         step_time_ratio_low, step_time_ratio_high: interval of that ratio.
         step_time_s: the candidate's own seconds for a training step.
+        step_time_reference_s: the reference network's own seconds for a training step, median in the same rounds.
         step_time_n: how many steps of the candidate were timed.
+        step_time_precise: whether the ratio's interval became as narrow as was asked for before the measurement had to
+            end.
+        step_time_predicted: the ratio that a model predicted before anything of the trial was run.
+        step_time_predicted_low, step_time_predicted_high: interval of that prediction.
         train_steps: optimizer steps taken.
         train_loss: training loss at the end.
-        peak_memory_bytes: of the device for CUDA, of the process otherwise.
+        peak_memory_bytes: peak memory of one training step: of the allocator on CUDA, resident memory of the process
+            that the step added otherwise.
+        max_batch_size: the largest batch whose training step fits in the trial's memory.
         decisions: the candidate as the space encodes it.
         arch: the network.
     """
@@ -104,10 +126,16 @@ class TrialResult:
     step_time_ratio_low: float | None = None
     step_time_ratio_high: float | None = None
     step_time_s: float | None = None
+    step_time_reference_s: float | None = None
     step_time_n: int | None = None
+    step_time_precise: bool | None = None
+    step_time_predicted: float | None = None
+    step_time_predicted_low: float | None = None
+    step_time_predicted_high: float | None = None
     train_steps: int | None = None
     train_loss: float | None = None
     peak_memory_bytes: int | None = None
+    max_batch_size: int | None = None
     decisions: tuple[int, ...] | None = None
     arch: ArchSpec
 
@@ -119,11 +147,7 @@ class TrialResult:
             raise ValueError(f"TrialResult.key must be arch.key, {self.arch.key}, got {self.key!r}")
         if self.ended_s < self.started_s:
             raise ValueError(f"TrialResult.ended_s must be at least started_s, {self.started_s}, got {self.ended_s}")
-        low, ratio, high = self.step_time_ratio_low, self.step_time_ratio, self.step_time_ratio_high
-        if (low is None) != (high is None) or (low is not None and ratio is None):
-            raise ValueError("TrialResult.step_time_ratio_low and _high must be given together, and with the ratio")
-        if low is not None and ratio is not None and high is not None and not low <= ratio <= high:
-            raise ValueError(f"TrialResult.step_time_ratio must lie in its interval [{low}, {high}], got {ratio}")
+        self._check_intervals()
         if self.decisions is not None:
             for decision in self.decisions:
                 _check_count("decisions", decision)
@@ -135,18 +159,30 @@ class TrialResult:
         for name in ("train_steps", "peak_memory_bytes"):
             if getattr(self, name) is not None:
                 _check_count(name, getattr(self, name))
-        for name in ("num_evaluated", "step_time_n"):
+        for name in ("num_evaluated", "step_time_n", "max_batch_size"):
             if getattr(self, name) is not None:
                 _check_count(name, getattr(self, name), low=1)
         for name in ("seconds", "device_seconds", "started_s", "ended_s"):
             object.__setattr__(self, name, _checked_number(name, getattr(self, name)))
-        for name in ("step_time_ratio", "step_time_ratio_low", "step_time_ratio_high", "step_time_s"):
+        for name in POSITIVE:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _checked_number(name, getattr(self, name), positive=True))
         if self.train_loss is not None:
             object.__setattr__(self, "train_loss", _checked_number("train_loss", self.train_loss))
         if self.accuracy is not None:
             object.__setattr__(self, "accuracy", _checked_number("accuracy", self.accuracy, high=1))
+        if self.step_time_precise is not None and not isinstance(self.step_time_precise, bool):
+            raise ValueError(f"TrialResult.step_time_precise must be a bool, got {self.step_time_precise!r}")
+
+    def _check_intervals(self) -> None:
+        low, ratio, high = self.step_time_ratio_low, self.step_time_ratio, self.step_time_ratio_high
+        if (low is None) != (high is None) or (low is not None and ratio is None):
+            raise ValueError("TrialResult.step_time_ratio_low and _high must be given together, and with the ratio")
+        _check_within("step_time_ratio", low, ratio, high)
+        low, predicted, high = self.step_time_predicted_low, self.step_time_predicted, self.step_time_predicted_high
+        if len({value is None for value in (low, predicted, high)}) > 1:
+            raise ValueError("TrialResult.step_time_predicted, its _low and its _high must be given together")
+        _check_within("step_time_predicted", low, predicted, high)
 
     def _check_texts(self) -> None:
         for name in ("worker", "device"):

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from results.devices import by_device, count_text, one_device
 from results.durable import RunError, read_bounded
 from results.pareto import Limits, hypervolume, pareto_front
 from results.record import TrialResult
@@ -20,7 +21,7 @@ from search_space.files import parse_json
 __all__ = ["SCHEMA_VERSION", "Run", "best_trial"]
 
 T = TypeVar("T")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of what a run's folder holds. It grows with every change of a field, so that an older reader says "update" and not
 "unknown field"; every earlier version stays readable."""
 
@@ -112,8 +113,12 @@ def _parse_line(path: Path, number: int, line: bytes) -> TrialResult:
 
 
 def best_trial(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None = None) -> TrialResult | None:
-    """The trial of the highest reward within `limits`, the earlier where two are equal; None where there is none."""
-    allowed = [trial for trial in trials if (limits or Limits()).allow(trial)]
+    """The trial of the highest reward within `limits`, the earlier where two are equal; None where there is none.
+
+    Raises:
+        ValueError: where the trials within `limits` are of more than one device.
+    """
+    allowed = one_device(trial for trial in trials if (limits or Limits()).allow(trial))
     return max(allowed, key=lambda trial: (objective.reward(trial), -trial.index), default=None)
 
 
@@ -166,6 +171,24 @@ class Run:
         """The trials that were measured in full."""
         return [trial for trial in self.trials if trial.ok]
 
+    @property
+    def devices(self) -> list[str]:
+        """Names of the devices that have trials measured in full, the one with the most trials first."""
+        groups = by_device(self.trials)
+        return sorted(groups, key=lambda device: -len(groups[device]))
+
+    def _ok_on(self, device: str | None) -> list[TrialResult]:
+        groups = by_device(self.trials)
+        if device is None and len(groups) > 1:
+            raise RunError(
+                f"{self.folder}: has trials of {count_text(groups)}, and step times of different devices do not "
+                "compare: choose one with --device"
+            )
+        if device is not None and device not in groups:
+            known = f"it has trials of {count_text(groups)}" if groups else "no trial was"
+            raise RunError(f"{self.folder}: no trial was measured in full on device {device!r} ({known})")
+        return self.ok if device is None else groups[device]
+
     def trial(self, index: int) -> TrialResult:
         """The trial of that number.
 
@@ -178,14 +201,20 @@ class Run:
         known = f"{len(self.trials)} trials, up to {self.trials[-1].index}" if self.trials else "no trial"
         raise RunError(f"{self.folder}: has no trial {index} (it holds {known})")
 
-    def front(self, limits: Limits | None = None) -> list[TrialResult]:
-        """The Pareto front within `limits` (None: the run's own), most accurate first."""
-        return pareto_front(self.trials, self.limits if limits is None else limits)
+    def front(self, limits: Limits | None = None, *, device: str | None = None) -> list[TrialResult]:
+        """The Pareto front within `limits` (None: the run's own), most accurate first, of the trials on `device`
+        (None: the only one of the run).
 
-    def best(self, limits: Limits | None = None) -> TrialResult | None:
-        """The trial of the highest reward within `limits` (None: the run's own)."""
-        return best_trial(self.trials, self.objective, self.limits if limits is None else limits)
+        Raises:
+            RunError: for a device that the run does not have, or None where it has several.
+        """
+        return pareto_front(self._ok_on(device), self.limits if limits is None else limits)
 
-    def hypervolume(self) -> float:
-        """Share of the box of useful networks that the run dominates; see `results.hypervolume`."""
-        return hypervolume(self.trials, self.objective.reference_params)
+    def best(self, limits: Limits | None = None, *, device: str | None = None) -> TrialResult | None:
+        """The trial of the highest reward; `limits`, `device` and errors as those of `front`."""
+        return best_trial(self._ok_on(device), self.objective, self.limits if limits is None else limits)
+
+    def hypervolume(self, *, device: str | None = None) -> float:
+        """Share of the box of useful networks that the run dominates; see `results.hypervolume`. `device` and errors
+        as those of `front`."""
+        return hypervolume(self._ok_on(device), self.objective.reference_params)

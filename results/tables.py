@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from results.devices import by_device
 from results.pareto import Limits, accuracy_interval, hypervolume, pareto_front
 from results.record import TrialResult, TrialStatus
 from results.reward import Objective
@@ -21,6 +22,7 @@ class FrontRow:
     reference network; MACs are at the train size."""
 
     trial: int
+    device: str
     accuracy: float
     accuracy_low: float | None
     accuracy_high: float | None
@@ -50,6 +52,7 @@ def front_rows(front: Iterable[TrialResult], objective: Objective) -> list[Front
         rows.append(
             FrontRow(
                 trial=trial.index,
+                device=trial.device,
                 accuracy=trial.accuracy,
                 accuracy_low=low,
                 accuracy_high=high,
@@ -107,29 +110,41 @@ def front_text(rows: Sequence[FrontRow]) -> str:
 
 
 def front_csv(rows: Sequence[FrontRow]) -> str:
-    """CSV with a header; every cell is a number, a key or a network's short form, so none can be a formula."""
+    """CSV with a header, a line a row. Text has no control signs, and a quote before it where it begins with neither a
+    letter nor a digit, so that no cell can be a formula."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     names = [field.name for field in fields(FrontRow)]
     writer.writerow(names)
     for row in rows:
-        writer.writerow(str(value) if isinstance(value, ArchSpec) else value for value in _values(row, names))
+        writer.writerow(_cell(getattr(row, name)) for name in names)
     return file.getvalue()
 
 
-def _values(row: FrontRow, names: Sequence[str]) -> list[object]:
-    return [getattr(row, name) for name in names]
+def _cell(value: object) -> object:
+    if not isinstance(value, str | ArchSpec):
+        return value
+    text = "".join(sign if sign.isprintable() else "?" for sign in str(value))
+    return text if text[:1].isalnum() else f"'{text}"
 
 
 def summarize(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None = None) -> dict[str, Any]:
-    """A run in a few figures, as plain data: how many trials ended how, what they cost, the best one, the front."""
-    best = best_trial(trials, objective, limits)
+    """A run in a few figures, as plain data: how many trials ended how, what they cost, and for each device the best
+    trial, the front and its hypervolume."""
     counts = {str(status): sum(trial.status is status for trial in trials) for status in TrialStatus}
     return {
         "num_trials": len(trials),
         "num_by_status": {status: count for status, count in counts.items() if count},
         "device_seconds": sum(trial.device_seconds for trial in trials),
         "last_ended_s": max((trial.ended_s for trial in trials), default=0.0),
+        "by_device": {device: _summarize_ok(ok, objective, limits) for device, ok in by_device(trials).items()},
+    }
+
+
+def _summarize_ok(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None) -> dict[str, Any]:
+    best = best_trial(trials, objective, limits)
+    return {
+        "num_ok": len(trials),
         "best": front_rows([best], objective)[0].to_dict() if best else None,
         "front": [trial.index for trial in pareto_front(trials, limits)],
         "hypervolume": hypervolume(trials, objective.reference_params),

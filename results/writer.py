@@ -14,7 +14,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from results.durable import AppendFile, RunError, RunWriteError, read_bounded, sync_folder, write_atomically
-from results.pareto import Limits, pareto_front
+from results.pareto import Limits, fronts_by_device
 from results.record import TrialResult
 from results.reward import Objective
 from results.store import CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, Run, read_config
@@ -114,7 +114,8 @@ class RunWriter:
 
     @classmethod
     def resume(cls, folder: Path | str) -> Self:
-        """Go on with a run: a torn last line is cut away, and told in `notes`.
+        """Go on with a run: a torn last line is cut away, and told in `notes`. The config of
+        a run of an older schema version says today's from now on, as the lines that are added are of it.
 
         Raises:
             RunError: where there is no run, it is damaged, or another process is writing it.
@@ -130,6 +131,8 @@ class RunWriter:
             raise
         try:
             writer.config, writer.notes = run.config, run.notes
+            if run.config["schema_version"] != SCHEMA_VERSION:
+                writer._write_config({**run.config, "schema_version": SCHEMA_VERSION})
             writer.trials = list(run.trials_file.trials)
             writer._file = AppendFile(folder / TRIALS, keep=run.trials_file.num_bytes)
             if run.trials_file.lacks_newline:
@@ -173,20 +176,21 @@ class RunWriter:
         """Replace fields of config.json (a larger budget of a resumed run, say)."""
         if taken := [name for name in OWN_FIELDS if name in changes]:
             raise ValueError(f"config must leave {', '.join(taken)} to the writer")
-        changed = {**self.config, **changes}
-        write_atomically(self.folder / CONFIG, _json_text(changed, self.folder / CONFIG))
-        self.config = changed
+        self._write_config({**self.config, **changes})
 
-    def front(self) -> list[TrialResult]:
-        """The Pareto front so far, within the run's limits, most accurate first."""
-        return pareto_front(self.trials, self.limits)
+    def _write_config(self, config: dict[str, Any]) -> None:
+        write_atomically(self.folder / CONFIG, _json_text(config, self.folder / CONFIG))
+        self.config = config
 
     def write_summary(self, **more: Any) -> dict[str, Any]:
-        """Write pareto.csv and summary.json as the trials stand now, `more` added to the summary; what was written."""
+        """Write pareto.csv (the front of each device, one after the other) and summary.json as the trials stand now,
+        `more` added to the summary; returns the summary."""
         path = self.folder / SUMMARY
         summary = {**summarize(self.trials, self.objective, self.limits), **more}
         text = _json_text(summary, path)
-        write_atomically(self.folder / FRONT, front_csv(front_rows(self.front(), self.objective)))
+        fronts = fronts_by_device(self.trials, self.limits)
+        rows = [row for front in fronts.values() for row in front_rows(front, self.objective)]
+        write_atomically(self.folder / FRONT, front_csv(rows))
         write_atomically(path, text)
         return dict(json.loads(text))
 

@@ -45,7 +45,10 @@ class Network(nn.Module):
         self.classifier = _Classifier(head.width or channels, head.num_classes, options.generator)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.stages(self.stem(images))
+        return self.forward_head(self.stages(self.stem(images)))
+
+    def forward_head(self, x: Tensor) -> Tensor:
+        """From the last stage's output, [N, width, h, w], to logits."""
         if self.head is not None:
             x = self.head(x)
         logits: Tensor = self.classifier(self.dropout(x.mean((2, 3))))

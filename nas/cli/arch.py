@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.cli.runs import open_run
+from results import Run
 from search_space import ARCHITECTURES, published
 from search_space.files import read_text, unknown_name
 from search_space.spec import ArchSpec
@@ -16,11 +17,13 @@ FILE_IMAGE_SIZE = 224
 
 @dataclass(frozen=True, kw_only=True)
 class NamedArch:
-    """A network with the name that it was asked by, and the side in pixels that its MACs are usually told at."""
+    """A network with the name that it was asked by, the side in pixels that its MACs are usually told at, and the run
+    that it comes from."""
 
     name: str
     arch: ArchSpec
     image_size: int
+    run: Run | None = None
 
 
 def _from_run(run_text: str, index: int) -> NamedArch:
@@ -29,7 +32,7 @@ def _from_run(run_text: str, index: int) -> NamedArch:
     image_size = run.config.get("image_size")
     if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1:
         image_size = FILE_IMAGE_SIZE
-    return NamedArch(name=f"{run_text}:{index}", arch=trial.arch, image_size=image_size)
+    return NamedArch(name=f"{run_text}:{index}", arch=trial.arch, image_size=image_size, run=run)
 
 
 def find_arch(text: str) -> NamedArch:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.text import printable
 
-__all__ = ["Failed", "print_error", "print_json", "print_note"]
+__all__ = ["Failed", "print_error", "print_json", "print_note", "short_count"]
 
 
 class Failed(Exception):
@@ -29,3 +29,11 @@ def print_error(text: str) -> None:
     print(f"error: {printable(first)}", file=sys.stderr)
     for line in others:
         print(f"       {printable(line)}", file=sys.stderr)
+
+
+def short_count(count: int) -> str:
+    """A count in three digits: 8.37 G."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return str(count)

@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
     "describe": ("nas.cli.describe", "a network stage by stage: parameters, multiply-adds, output sizes"),
+    "measure": (
+        "nas.cli.measure",
+        "time a network's training step against a reference's; calibrate the prediction",
+    ),
     "spaces": ("nas.cli.spaces", "the named search spaces; check a space of your own"),
     "doctor": ("nas.cli.doctor", "check this installation and this machine"),
 }

@@ -9,9 +9,10 @@ from typing import Any
 from tyro.conf import Suppress
 
 from nas.cli.console import Failed, print_json, print_note
+from nas.cli.fronts import fronts_document, fronts_text
 from nas.cli.runs import RUNS, find_run
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
-from results import Run, check_run_name, front_rows, front_text
+from results import Run, check_run_name
 from search_space import SPACES
 
 __all__ = ["Config", "run"]
@@ -94,27 +95,18 @@ def _how_to_go_on(folder: Path) -> str:
 
 def _report(config: Config, end: SearchEnd) -> int:
     found = Run(end.folder)
-    rows = front_rows(found.front(), found.objective)
-    best = found.best()
     if config.json:
         print_json(
             {
                 "run": str(end.folder),
                 "stop_reason": end.stop_reason,
                 "num_trials": len(found.trials),
-                "best": best.index if best else None,
-                "front": [row.to_dict() for row in rows],
+                "by_device": fronts_document(found, found.devices),
             }
         )
     else:
-        print(f"\n{end.folder}: {end.stop_reason}; {len(found.trials)} trials, {len(found.ok)} measured in full")
-        if rows:
-            print(front_text(rows))
-        elif found.ok:
-            print("no network keeps to the limits")
-        if best is not None:
-            print(f"\nbest reward: trial {best.index}\n  nas describe {end.folder}:{best.index}")
-        print(f"  nas pareto {end.folder} --format csv\n  nas search --resume {end.folder} --budget LARGER")
+        print(f"\n{end.folder}: {end.stop_reason}; {fronts_text(found, found.devices, shown_as=str(end.folder))}")
+        print(f"\n  nas pareto {end.folder} --format csv\n  nas search --resume {end.folder} --budget LARGER")
     if end.interrupted:
         return INTERRUPTED
-    return 0 if best is not None else FAILED
+    return 0 if any(found.best(device=device) for device in found.devices) else FAILED

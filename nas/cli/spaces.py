@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from nas.cli.console import print_json
+from nas.cli.console import print_json, short_count
 from nas.text import printable
 from results import text_table
 from search_space import SPACES, Space, load_space
@@ -81,13 +81,6 @@ def _document(space: Space) -> dict[str, Any]:
     }
 
 
-def _short(count: int) -> str:
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
-        if count >= size:
-            return f"{count / size:.3g} {letter}"
-    return str(count)
-
-
 def _overview(documents: list[dict[str, Any]]) -> str:
     headers = ("space", "networks", "stages", "decisions", "image size", "params", "reference: params", "MACs")
     cells = [
@@ -97,9 +90,9 @@ def _overview(documents: list[dict[str, Any]]) -> str:
             str(document["num_stages"]),
             str(len(document["decisions"])),
             f"{document['image_size']} px",
-            " to ".join(map(_short, document["params"])),
-            _short(document["reference"]["params"]),
-            _short(document["reference"]["macs"]),
+            " to ".join(map(short_count, document["params"])),
+            short_count(document["reference"]["params"]),
+            short_count(document["reference"]["macs"]),
         )
         for document in documents
     ]

@@ -20,22 +20,13 @@ from numpy.typing import NDArray
 from nas.data.config import DataError
 from nas.text import printable
 
-__all__ = ["cache_folder", "cached", "map_array", "write_array"]
+__all__ = ["cached", "map_array", "write_array"]
 
 META = "meta.json"
 Build = Callable[[Path], dict[str, Any]]
 """Writes arrays into a folder and returns the facts that go with them, as JSON."""
 
 _log = logging.getLogger(__name__)
-
-
-def cache_folder(cache: Path | None) -> Path:
-    """`cache`, or else the environment's NAS_CACHE_DIR, or else this user's cache folder."""
-    if cache is not None:
-        return cache
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("NAS_CACHE_DIR") or user_cache_dir("trainaware-nas"))
 
 
 def write_array(path: Path, shape: tuple[int, ...], dtype: type[np.generic], chunks: Iterable[NDArray[Any]]) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.data.cache import cache_folder
 from nas.data.config import DataConfig, DataError
 from nas.data.folder import TEST_SHARE
 from nas.data.pixels import resize_arrays
 from nas.data.source import Labels, Listing, Pixels, Source, Split
 from nas.data.split import TEST, split_off
 from nas.text import printable
+from nas.user_folders import cache_folder
 
 __all__ = ["open_cifar", "open_digits"]
 

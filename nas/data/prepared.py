@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from nas.data.cache import cache_folder, cached, map_array, write_array
+from nas.data.cache import cached, map_array, write_array
 from nas.data.config import DataConfig, DataError
 from nas.data.source import Labels, Listing, Pixels, Split, check_counts
 from nas.data.split import HOLDOUT, num_taken, split_off, subset
 from nas.data.table import DATASETS, dataset
 from nas.text import printable
+from nas.user_folders import cache_folder
 
 __all__ = ["ImageSet", "PreparedData", "Progress", "prepare"]
 

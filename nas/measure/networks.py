@@ -1,15 +1,33 @@
 """The step time of a network: its training step and the reference's, built and timed in turn."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import torch
 
-from nas.device import Compute
-from nas.measure.step_time import ROUNDS, StepTime, time_in_turn
+from nas.device import Compute, describe_device, held_bytes
+from nas.measure.step_time import Conditions, Precision, StepTime, time_in_turn
 from nas.train import Recipe, TrainingStep, make_optimizer
 from search_space import ArchSpec, build_network
 
-__all__ = ["measure_step_time", "training_step_call"]
+__all__ = ["conditions_here", "measure_step_time", "random_state_kept", "training_step_call"]
+
+
+def conditions_here(*, recipe: Recipe, compute: Compute, batch_size: int, image_size: int) -> Conditions:
+    """The conditions of a measurement in this process."""
+    return Conditions(
+        device=describe_device(compute),
+        compute=compute,
+        batch_size=batch_size,
+        image_size=image_size,
+        optimizer=recipe.optimizer,
+        drop_path=recipe.drop_path,
+    )
+
+
+def random_state_kept(compute: Compute) -> AbstractContextManager[None]:
+    """A block after which torch's own generators are as before: dropout and drop path draw from them."""
+    return torch.random.fork_rng([torch.device(compute.device)] if compute.is_cuda else [])
 
 
 def training_step_call(
@@ -43,15 +61,26 @@ def measure_step_time(
     batch_size: int,
     image_size: int,
     seed: int = 0,
-    rounds: int = ROUNDS,
+    precision: Precision | None = None,
 ) -> StepTime:
-    """Time one training step of `arch` against one of `reference`, of `batch_size` images at `image_size` px."""
+    """Time a training step of `arch` against one of `reference`, of `batch_size` images at `image_size` px, until the
+    ratio is known as `precision` asks (None: its defaults) or it says to end; `StepTime.precise` tells which.
+    """
+    precision = precision or Precision()
     generator = torch.Generator().manual_seed(seed)
-    calls = [
+    candidate_call, reference_call = (
         training_step_call(
             spec, recipe=recipe, compute=compute, batch_size=batch_size, image_size=image_size, generator=generator
         )
         for spec in (arch, reference)
-    ]
-    seconds, reference_seconds = time_in_turn(*calls, new_clock=compute.clock, rounds=rounds)
-    return StepTime.of(seconds, reference_seconds, batch_size=batch_size, image_size=image_size)
+    )
+    with random_state_kept(compute):
+        samples = time_in_turn(
+            candidate_call,
+            reference_call,
+            new_clock=compute.clock,
+            precision=precision,
+            held_bytes=lambda: held_bytes(compute),
+        )
+    conditions = conditions_here(recipe=recipe, compute=compute, batch_size=batch_size, image_size=image_size)
+    return StepTime.of(samples, conditions, width=precision.width)

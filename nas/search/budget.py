@@ -2,7 +2,7 @@
 
 A budget is a number of trials, wall-clock time, or device time (devices held x seconds). A trial is admitted only
 where it is expected to end within the budget; what runs is always finished. So a budget is overrun by at most what
-one trial takes longer than the longest before it.
+one trial takes longer than it was expected to.
 """
 
 import re
@@ -65,21 +65,25 @@ class BudgetKeeper:
         self._devices = devices
         self._expected_s = expected_s
         self._longest_s = 0.0
-        self._running: dict[int, float] = {}
+        self._running: dict[int, tuple[float, float]] = {}
         self._finished = 0
         self._device_seconds = 0.0
 
     @property
     def expected_s(self) -> float:
-        """How long the next trial is expected to take: as the longest so far, or what was estimated beforehand."""
+        """How long a trial is expected to take of which nothing is known: as the longest so far, or what was estimated
+        beforehand."""
         return self._longest_s or self._expected_s
 
     def expect(self, seconds: float) -> None:
         """An estimate of a trial's seconds, in force until one has finished."""
         self._expected_s = seconds
 
-    def start(self, index: int, now_s: float) -> None:
-        self._running[index] = now_s
+    def start(self, index: int, now_s: float, expected_s: float | None = None) -> None:
+        self._running[index] = now_s, self._or_longest(expected_s)
+
+    def _or_longest(self, expected_s: float | None) -> float:
+        return self.expected_s if expected_s is None else expected_s
 
     def finish(self, index: int, *, seconds: float, device_seconds: float, typical: bool) -> None:
         """Trial `index` ended. `typical`: it ran its full course, so its length says how long others will take."""
@@ -103,18 +107,19 @@ class BudgetKeeper:
             return self._finished + len(self._running)
         if self.budget.kind == "wall":
             return now_s
-        ahead = sum(max(self.expected_s, now_s - started_s) for started_s in self._running.values())
+        ahead = sum(max(expected_s, now_s - started_s) for started_s, expected_s in self._running.values())
         return self._device_seconds + ahead * self._devices
 
-    def admits(self, now_s: float) -> bool:
-        """Whether one more trial, started now, is expected to end within the budget."""
+    def admits(self, now_s: float, expected_s: float | None = None) -> bool:
+        """Whether one more trial, started now, is expected to end within the budget; `expected_s` is what is known of
+        its length."""
         match self.budget.kind:
             case "trials":
                 needed = 1.0
             case "wall":
-                needed = self.expected_s
+                needed = self._or_longest(expected_s)
             case "gpu" | "cpu":
-                needed = self.expected_s * self._devices
+                needed = self._or_longest(expected_s) * self._devices
         return self._committed(now_s) + needed <= self.budget.amount
 
     def left(self, now_s: float) -> float:
@@ -125,6 +130,6 @@ class BudgetKeeper:
             case "wall":
                 spent = now_s
             case "gpu" | "cpu":
-                running = sum(now_s - started_s for started_s in self._running.values())
+                running = sum(now_s - started_s for started_s, _ in self._running.values())
                 spent = self._device_seconds + running * self._devices
         return max(0.0, self.budget.amount - spent)

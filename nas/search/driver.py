@@ -8,12 +8,13 @@ from pathlib import Path
 from nas.device import Compute
 from nas.search.budget import Budget, BudgetKeeper
 from nas.search.engine import Resources, run_search
+from nas.search.forecast import Forecast
 from nas.search.loop import SearchLoop
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import Candidate
 from nas.search.session import Cluster
-from nas.search.task import Probe, TrialTask
+from nas.search.task import Probe, ProbeRequest, TrialTask
 from nas.search.worker import TrialCall
 from results import RunWriteError, RunWriter
 
@@ -69,12 +70,14 @@ class Driver:
             data=plan.data.config,
             compute=compute,
             max_step_time=plan.config.max_step_time,
+            precision=plan.precision(),
         )
+        self._forecast = Forecast()
         budget = Budget.parse(plan.config.budget)
         devices = {"gpu": resources.gpus, "cpu": float(resources.cpus)}.get(budget.kind, 1.0)
         self._keeper = BudgetKeeper(budget, devices=devices)
         self._loop = SearchLoop(
-            sampler=plan.sampler(),
+            sampler=plan.sampler(self._forecast),
             keeper=self._keeper,
             writer=writer,
             objective=plan.objective(),
@@ -84,6 +87,7 @@ class Driver:
             devices=devices,
             now_s=self._now_s,
             on_finished=lambda result: progress.finished(self._loop, result),
+            forecast=self._forecast,
         )
 
     def _now_s(self) -> float:
@@ -102,6 +106,10 @@ class Driver:
         self._progress.note(
             f"{probe.device}, {probe.compute.dtype}; a trial of the reference network takes about {probe.trial_s:.0f} s"
         )
+        if probe.calibration is not None:
+            self._forecast.begin(probe.calibration, self._writer.trials)
+            parts, made_at = len(probe.calibration.parts), probe.calibration.made_at
+            self._progress.note(f"step times are predicted from a table of {parts} parts, made {made_at}")
         self._progress.begin_live(self._loop)
 
     def _call(self, candidate: Candidate) -> TrialCall:
@@ -127,8 +135,11 @@ class Driver:
             task=self._task,
             deadline_s=PROBE_DEADLINE_S,
             share_of_node=self._share,
-            is_probe=True,
-            choose_dtype=choose_dtype and plan.config.dtype == "auto",
+            probe=ProbeRequest(
+                space=plan.space,
+                choose_dtype=choose_dtype and plan.config.dtype == "auto",
+                calibrate=plan.config.max_step_time is not None,
+            ),
         )
         try:
             run_search(

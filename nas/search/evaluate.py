@@ -1,18 +1,21 @@
 """What is done to one candidate: time its training step, train it for a short while, take its held-out accuracy.
 
+On a GPU that trials share, the others pause at a step boundary while one measures (nas/lane.py).
+
 Runs in a child process of a worker. That child's parent imports this module once, torch with it, and forks.
 """
 
 import time
 from dataclasses import replace
-from typing import get_args
+from typing import Any
 
 import torch
 
 from nas.data import CropFlip, DeviceImages, PreparedData, Split, eval_batches, prepare, train_batches
-from nas.device import Compute, DType, describe_device, peak_memory_bytes, set_up_process
-from nas.measure import measure_step_time
-from nas.search.task import Evaluation, Probe, TrialTask
+from nas.device import Compute, DType, describe_device, set_up_process
+from nas.lane import lane_of
+from nas.measure import Precision, calibrate, kept_calibration, measure_step_time, measure_training_memory
+from nas.search.task import Evaluation, Probe, ProbeRequest, TrialTask
 from nas.train import accuracy, train
 from results import TrialStatus
 from search_space import build_network
@@ -30,18 +33,16 @@ def evaluate(task: TrialTask) -> Evaluation:
     compute, image_size = task.compute, task.data.image_size
     set_up_process(compute)
     device = describe_device(compute)
-    step_time = measure_step_time(
-        task.arch,
-        task.reference,
-        recipe=task.recipe,
-        compute=compute,
-        batch_size=task.batch_size,
-        image_size=image_size,
-        seed=task.seed,
-    )
+    lane = lane_of(compute)
+    with lane.measuring():
+        step_time = measure_step_time(
+            task.arch, task.reference, seed=task.seed, precision=task.precision, **_step_conditions(task)
+        )
     if task.max_step_time is not None and step_time.ratio > task.max_step_time:
         reason = f"a training step takes {step_time.ratio:.2f} of the reference's, over {task.max_step_time:g}"
         return Evaluation(status=TrialStatus.PRUNED, reason=reason, device=device, step_time=step_time)
+    with lane.measuring():
+        memory = measure_training_memory(task.arch, limit_bytes=task.memory_bytes, **_step_conditions(task))
     data = prepare(task.data)
     torch.manual_seed(task.seed)
     generator = torch.Generator().manual_seed(task.seed)
@@ -49,20 +50,22 @@ def evaluate(task: TrialTask) -> Evaluation:
         task.arch, dropout=task.recipe.dropout, drop_path=task.recipe.drop_path, generator=generator
     )
     compute.place(network)
-    outcome = train(
-        network,
-        train_batches(
-            _on_device(data, "train", compute),
-            batch_size=task.batch_size,
+    with lane.training() as at_step_boundary:
+        outcome = train(
+            network,
+            train_batches(
+                _on_device(data, "train", compute),
+                batch_size=task.batch_size,
+                steps=task.steps,
+                generator=generator,
+                augment=CropFlip.for_size(image_size, flip=data.flip) if task.recipe.augment else None,
+                channels_last=compute.channels_last,
+            ),
             steps=task.steps,
-            generator=generator,
-            augment=CropFlip.for_size(image_size, flip=data.flip) if task.recipe.augment else None,
-            channels_last=compute.channels_last,
-        ),
-        steps=task.steps,
-        recipe=task.recipe,
-        compute=compute,
-    )
+            recipe=task.recipe,
+            compute=compute,
+            at_step_boundary=at_step_boundary,
+        )
     if outcome.diverged:
         return Evaluation(
             status=TrialStatus.DIVERGED,
@@ -70,6 +73,8 @@ def evaluate(task: TrialTask) -> Evaluation:
             device=device,
             step_time=step_time,
             train_steps=outcome.steps,
+            peak_memory_bytes=memory.peak_bytes,
+            max_batch_size=memory.largest_batch,
         )
     scored_on = eval_batches(
         _on_device(data, task.score_on, compute),
@@ -85,7 +90,8 @@ def evaluate(task: TrialTask) -> Evaluation:
         num_evaluated=count,
         train_steps=outcome.steps,
         train_loss=outcome.loss,
-        peak_memory_bytes=peak_memory_bytes(compute),
+        peak_memory_bytes=memory.peak_bytes,
+        max_batch_size=memory.largest_batch,
     )
 
 
@@ -93,37 +99,48 @@ def _on_device(data: PreparedData, split: Split, compute: Compute) -> DeviceImag
     return DeviceImages(data.split(split), device=compute.device, mean=data.mean, std=data.std)
 
 
-def _faster_dtype(task: TrialTask) -> DType:
-    seconds = {
-        dtype: measure_step_time(
-            task.reference,
-            task.reference,
-            recipe=task.recipe,
-            compute=replace(task.compute, dtype=dtype),
-            batch_size=task.batch_size,
-            image_size=task.data.image_size,
-            rounds=DTYPE_ROUNDS,
-        ).seconds
-        for dtype in get_args(DType)
+def _step_conditions(task: TrialTask) -> dict[str, Any]:
+    return {
+        "recipe": task.recipe,
+        "compute": task.compute,
+        "batch_size": task.batch_size,
+        "image_size": task.data.image_size,
     }
-    return "bfloat16" if seconds["float32"] > BFLOAT16_MUST_BE_FASTER * seconds["bfloat16"] else "float32"
 
 
-def probe(task: TrialTask, choose_dtype: bool) -> Probe:
+def _faster_dtype(task: TrialTask) -> DType:
+    def seconds(dtype: DType) -> float:
+        compute = replace(task.compute, dtype=dtype)
+        conditions = _step_conditions(replace(task, compute=compute))
+        precision = Precision(max_rounds=DTYPE_ROUNDS)
+        return measure_step_time(task.reference, task.reference, precision=precision, **conditions).seconds
+
+    return "bfloat16" if seconds("float32") > BFLOAT16_MUST_BE_FASTER * seconds("bfloat16") else "float32"
+
+
+def probe(task: TrialTask, request: ProbeRequest) -> Probe:
     """Run the reference for a moment: the data load, the device works, a trial's length is known roughly.
 
-    With `choose_dtype`, bfloat16 is taken where a step of the reference is at least 1.2 times as fast with it.
+    Where a choice of dtype is asked for, bfloat16 is taken if a step of the reference is at least 1.2 times as fast
+    with it. The block table is looked for, or made, last, in the dtype that was chosen.
     """
-    compute = task.compute
-    set_up_process(compute)
-    if choose_dtype:
-        compute = replace(compute, dtype=_faster_dtype(task))
-    seconds = [_trial_seconds(replace(task, arch=task.reference, compute=compute, steps=n)) for n in PROBE_STEPS]
+    set_up_process(task.compute)
+    lane = lane_of(task.compute)
+    if request.choose_dtype:
+        with lane.measuring():
+            task = replace(task, compute=replace(task.compute, dtype=_faster_dtype(task)))
+    seconds = [_trial_seconds(replace(task, arch=task.reference, steps=n)) for n in PROBE_STEPS]
     a_step_s = max(0.0, seconds[1] - seconds[0]) / (PROBE_STEPS[1] - PROBE_STEPS[0])
+    conditions = _step_conditions(task)
+    calibration = kept_calibration(request.space, **conditions)
+    if calibration is None and request.calibrate:
+        with lane.measuring():
+            calibration = calibrate(request.space, **conditions)
     return Probe(
-        device=describe_device(compute),
-        compute=compute,
+        device=describe_device(task.compute),
+        compute=task.compute,
         trial_s=seconds[1] + max(0, task.steps - PROBE_STEPS[1]) * a_step_s,
+        calibration=calibration,
     )
 
 

@@ -9,8 +9,11 @@ An engine (Ray, or a test) carries the tasks to workers and the results back.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from nas.measure import Prediction
 from nas.search.budget import BudgetKeeper
+from nas.search.forecast import Forecast
 from nas.search.samplers import Candidate, Sampler, SpaceExhausted
 from nas.search.task import Evaluation
 from results import Objective, RunWriter, TrialResult, TrialStatus
@@ -30,6 +33,14 @@ class Finished:
     evaluation: Evaluation | None = None
 
 
+class _Started(NamedTuple):
+    """A trial that runs: since when on the budget's clock, and the step time that was predicted."""
+
+    candidate: Candidate
+    started_s: float
+    predicted: Prediction | None
+
+
 class SearchLoop:
     """One run's books, kept by the driver alone.
 
@@ -38,6 +49,7 @@ class SearchLoop:
         max_running: trials at once.
         devices: how many of the budget's devices a trial holds.
         on_finished: called with each record, after it is on the disk.
+        forecast: what is known of candidates beforehand; told of every record.
     """
 
     def __init__(
@@ -53,6 +65,7 @@ class SearchLoop:
         devices: float,
         now_s: Callable[[], float],
         on_finished: Callable[[TrialResult], None],
+        forecast: Forecast,
     ) -> None:
         self.keeper = keeper
         self.objective = objective
@@ -68,7 +81,8 @@ class SearchLoop:
         self._devices = devices
         self._now_s = now_s
         self._on_finished = on_finished
-        self._running: dict[int, tuple[Candidate, float]] = {}
+        self._forecast = forecast
+        self._running: dict[int, _Started] = {}
         self._again: list[Candidate] = []
         done = {trial.index for trial in writer.trials}
         # What was in flight when an earlier session ended keeps its number, and is asked for first.
@@ -98,9 +112,9 @@ class SearchLoop:
 
     def run_again(self) -> None:
         """What runs was lost with the machines under it: it is started anew, where the budget still admits it."""
-        for index, (candidate, _) in self._running.items():
+        for index, started in self._running.items():
             self.keeper.forget(index)
-            self._again.append(candidate)
+            self._again.append(started.candidate)
         if self._running and not self.interrupted:
             self.stop_reason = None
         self._running.clear()
@@ -110,25 +124,31 @@ class SearchLoop:
         if self.stop_reason is not None or len(self._running) >= self._max_running:
             return None
         now_s = self._now_s()
-        if not self.keeper.admits(now_s):
-            # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
-            if not self._running or self.keeper.budget.kind in ("wall", "trials"):
-                self.stop(self._why_no_more(now_s))
+        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s):
+            self.stop("the budget is used up")
             return None
         try:
             candidate = self._again.pop(0) if self._again else self._ask()
         except SpaceExhausted as exhausted:
             self.stop(str(exhausted))
             return None
-        self._running[candidate.index] = (candidate, now_s)
-        self.keeper.start(candidate.index, now_s)
+        predicted = self._forecast.step_time(candidate.arch)
+        expected_s = self._forecast.trial_seconds(predicted)
+        if not self.keeper.admits(now_s, expected_s):
+            self._again.insert(0, candidate)
+            # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
+            if not self._running or self.keeper.budget.kind == "wall":
+                self.stop(self._why_no_more(now_s, expected_s))
+            return None
+        self._running[candidate.index] = _Started(candidate, now_s, predicted)
+        self.keeper.start(candidate.index, now_s, expected_s)
         return candidate
 
-    def _why_no_more(self, now_s: float) -> str:
+    def _why_no_more(self, now_s: float, expected_s: float | None) -> str:
         budget, left = self.keeper.budget, self.keeper.left(now_s)
-        if budget.kind == "trials" or not left:
+        if not left:
             return "the budget is used up"
-        left_text, expected_s = budget.describe(left), self.keeper.expected_s
+        left_text, expected_s = budget.describe(left), expected_s or self.keeper.expected_s
         return f"the budget has no room for another trial: {expected_s:.0f} s expected, {left_text} left"
 
     def _ask(self) -> Candidate:
@@ -149,22 +169,24 @@ class SearchLoop:
         Raises:
             RunWriteError: where the record cannot be written; the trial is then not recorded.
         """
-        candidate, started_s = self._running[index]
+        started = self._running[index]
         try:
-            result = self._record(candidate, started_s, finished)
+            result = self._record(started, finished)
         except ValueError as error:
             # What a worker says may break the record's rules (a loss of 1e30, say): that fails a trial, not the search.
             reason = f"what was measured cannot be recorded: {error}"
             refused = Finished(status=TrialStatus.FAILED, reason=reason, worker=finished.worker)
-            result = self._record(candidate, started_s, refused)
+            result = self._record(started, refused)
         self.writer.append(result)
         del self._running[index]
         self.keeper.finish(index, seconds=result.seconds, device_seconds=result.device_seconds, typical=result.ok)
-        self._sampler.tell(candidate, result)
+        self._forecast.learn(result)
+        self._sampler.tell(started.candidate, result)
         self._on_finished(result)
         return result
 
-    def _record(self, candidate: Candidate, started_s: float, finished: Finished) -> TrialResult:
+    def _record(self, started: _Started, finished: Finished) -> TrialResult:
+        candidate, started_s, predicted = started
         arch: ArchSpec = candidate.arch
         params, macs = arch.cost(self._image_size)
         found = finished.evaluation
@@ -190,9 +212,15 @@ class SearchLoop:
             step_time_ratio_high=step_time.high if step_time else None,
             step_time_s=step_time.seconds if step_time else None,
             step_time_n=step_time.num_rounds if step_time else None,
+            step_time_reference_s=step_time.reference_seconds if step_time else None,
+            step_time_precise=step_time.precise if step_time else None,
+            step_time_predicted=predicted.ratio if predicted else None,
+            step_time_predicted_low=predicted.low if predicted else None,
+            step_time_predicted_high=predicted.high if predicted else None,
             train_steps=found.train_steps if found else None,
             train_loss=found.train_loss if found else None,
             peak_memory_bytes=found.peak_memory_bytes if found else None,
+            max_batch_size=found.max_batch_size if found else None,
             seconds=seconds,
             device_seconds=seconds * self._devices,
             started_s=started_s,

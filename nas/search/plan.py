@@ -6,12 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from nas.data import PreparedData, prepare
+from nas.measure import Precision
 from nas.search.config import SearchConfig
-from nas.search.samplers import SAMPLERS, Sampler
+from nas.search.forecast import Forecast
+from nas.search.samplers import SAMPLERS, Refusal, Sampler
 from results import Objective, environment
-from search_space import Space
+from search_space import ArchSpec, Space
 
 __all__ = ["Plan"]
+
+MIN_ROUNDS = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +49,27 @@ class Plan:
     def objective(self) -> Objective:
         return Objective(reference_params=self.space.reference.params, w=self.config.w, v=self.config.v)
 
-    def sampler(self) -> Sampler:
-        """A sampler that has been told nothing."""
+    def precision(self) -> Precision:
+        """Of a candidate's step time: a tenth of the steps that it is trained for are spent on it, if need be."""
+        return Precision(max_rounds=max(MIN_ROUNDS, self.steps // 10))
+
+    def sampler(self, forecast: Forecast) -> Sampler:
+        """A sampler that has been told nothing. It proposes no network whose predicted step time lies above the limit
+        with its whole interval."""
         limits, objective = self.config.limits(), self.objective()
+
+        def refusal(arch: ArchSpec) -> Refusal | None:
+            if not limits.params_allow(arch.params):
+                return Refusal("params", arch.params)
+            predicted = None if limits.max_step_time is None else forecast.step_time(arch)
+            if predicted is not None and not limits.step_time_allows(predicted.low):
+                return Refusal("predicted step time", predicted.ratio)
+            return None
+
         return SAMPLERS[self.config.sampler](
             self.space,
             seed=self.config.seed,
-            allows=lambda arch: limits.params_allow(arch.params),
+            refusal=refusal,
             score=lambda result: objective.reward(result) if limits.allow(result) else None,
         )
 

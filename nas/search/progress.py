@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nas.search.loop import SearchLoop
 from nas.text import printable
-from results import TrialResult, TrialStatus, best_trial, pareto_front
+from results import TrialResult, TrialStatus, best_trial, by_device, fronts_by_device
 
 __all__ = ["Progress"]
 
@@ -26,9 +26,9 @@ class Progress:
         self._live: Live | None = None
         self._loop: SearchLoop | None = None
         self._now_s = 0.0
-        self._front = 0
+        self._fronts: list[int] = []
         self._told_of_interrupt = False
-        self._best: TrialResult | None = None
+        self._bests: list[TrialResult] = []
 
     def __enter__(self) -> Self:
         return self
@@ -72,8 +72,10 @@ class Progress:
         self.note(line)
 
     def _look(self, loop: SearchLoop) -> None:
-        self._front = len(pareto_front(loop.writer.trials, loop.writer.limits))
-        self._best = best_trial(loop.writer.trials, loop.objective, loop.writer.limits)
+        trials, limits = loop.writer.trials, loop.writer.limits
+        self._fronts = [len(front) for front in fronts_by_device(trials, limits).values()]
+        bests = [best_trial(group, loop.objective, limits) for group in by_device(trials).values()]
+        self._bests = [best for best in bests if best is not None]
 
     def __rich__(self) -> Text:
         loop = self._loop
@@ -81,9 +83,11 @@ class Progress:
             return Text("")
         failed = sum(trial.status not in (TrialStatus.OK, TrialStatus.PRUNED) for trial in loop.writer.trials)
         parts = [f"{len(loop.writer.trials)} done", f"{loop.num_running} running", f"{failed} failed"]
-        if self._best is not None:
-            parts.append(f"best reward {loop.objective.reward(self._best):.4f} (trial {self._best.index})")
-        parts += [f"front {self._front}", f"{_left(loop, self._now_s)} left"]
+        for best in self._bests:
+            where = f" on {best.device}" if len(self._fronts) > 1 else ""
+            parts.append(f"best reward {loop.objective.reward(best):.4f} (trial {best.index}){where}")
+        sizes = " + ".join(str(size) for size in self._fronts)
+        parts += [f"front {sizes or 0}", f"{_left(loop, self._now_s)} left"]
         if loop.stop_reason:
             parts.append(f"ending: {loop.stop_reason}")
         return Text(printable(" | ".join(parts)), overflow="ellipsis", no_wrap=True)

@@ -12,6 +12,7 @@ from nas.search.budget import Budget
 from nas.search.config import SearchConfig
 from nas.search.driver import Driver, SearchEnd
 from nas.search.engine import Resources
+from nas.search.forecast import Forecast
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import SpaceExhausted
@@ -35,7 +36,7 @@ def start_search(config: SearchConfig, folder: Path, progress: Progress) -> Sear
         raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
     plan = Plan.of(config.anchored(), load_space(config.space))
     try:
-        plan.sampler().ask(0)
+        plan.sampler(Forecast()).ask(0)
     except SpaceExhausted as exhausted:
         raise ValueError(str(exhausted)) from None
     with ray_session(config.address) as cluster:

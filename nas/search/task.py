@@ -1,22 +1,23 @@
 """What goes to a worker and what comes back: plain frozen values, without torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nas.data import DataConfig, Split
 from nas.device import Compute
-from nas.measure import StepTime
+from nas.measure import Calibration, Precision, StepTime
 from nas.train import Recipe
 from results import TrialStatus
-from search_space import ArchSpec
+from search_space import ArchSpec, Space
 
-__all__ = ["Evaluation", "Probe", "TrialTask"]
+__all__ = ["Evaluation", "Probe", "ProbeRequest", "TrialTask"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialTask:
-    """All that a worker needs to know of a trial. `steps` of `recipe` on the data's train images at the data's size;
-    no training at all where the step time ratio is above `max_step_time`. Accuracy is taken on `score_on`: a search
-    uses what is held out of train, and never test."""
+    """All that a worker needs to know of a trial: `steps` of `recipe` on the data's train images at the data's size. No
+    training at all where the step time ratio, measured with `precision`, is above `max_step_time`. Accuracy is taken
+    on `score_on`: a search uses what is held out of train, and never test. `memory_bytes` is what a trial may hold
+    (None: no limit), which its worker knows."""
 
     arch: ArchSpec
     reference: ArchSpec
@@ -28,6 +29,8 @@ class TrialTask:
     compute: Compute
     max_step_time: float | None = None
     score_on: Split = "holdout"
+    precision: Precision = field(default_factory=Precision)
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +46,25 @@ class Evaluation:
     train_steps: int | None = None
     train_loss: float | None = None
     peak_memory_bytes: int | None = None
+    max_batch_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeRequest:
+    """What a worker is asked before the first trial: whether bfloat16 pays, and a calibration for `space`: a kept one,
+    or, with `calibrate`, one made now where none is kept."""
+
+    space: Space
+    choose_dtype: bool
+    calibrate: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """What a worker says of itself before the first trial: its device, the dtype chosen, and how many seconds a trial
-    of the reference network takes there."""
+    """What a worker says of itself before the first trial: its device, the dtype chosen, how many seconds a trial of
+    the reference network takes there, and the calibration that was found or made."""
 
     device: str
     compute: Compute
     trial_s: float
+    calibration: Calibration | None = None

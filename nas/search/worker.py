@@ -6,13 +6,13 @@ Imports no torch: the worker stays small, and only the child's parent holds it.
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psutil
 
-from nas.search.isolate import ChildOutcome, run_in_child
-from nas.search.task import TrialTask
+from nas.isolate import ChildOutcome, run_in_child
+from nas.search.task import ProbeRequest, TrialTask
 from results import TrialStatus
 
 __all__ = ["TrialCall", "run_trial"]
@@ -29,21 +29,21 @@ _STATUS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCall:
-    """One thing for a worker to do: a trial, or (`is_probe`) the look at the reference before the first."""
+    """One thing for a worker to do: a trial, or (with `probe`) the look at the reference before the first."""
 
     index: int
     task: TrialTask
     deadline_s: float
     share_of_node: float
-    is_probe: bool = False
-    choose_dtype: bool = False
+    probe: ProbeRequest | None = None
 
 
 def run_trial(call: TrialCall) -> dict[str, Any]:
     """Returns `index`, `seconds`, `worker`, `status`, `reason`, and `value` (Evaluation or Probe, or None)."""
     start = time.perf_counter()
     memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE * min(1.0, call.share_of_node))
-    function, *arguments = ("probe", call.task, call.choose_dtype) if call.is_probe else ("evaluate", call.task)
+    task = replace(call.task, memory_bytes=memory_bytes)
+    function, *arguments = ("probe", task, call.probe) if call.probe else ("evaluate", task)
     outcome = run_in_child(
         f"nas.search.evaluate:{function}", *arguments, deadline_s=call.deadline_s, memory_bytes=memory_bytes
     )

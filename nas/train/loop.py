@@ -5,12 +5,13 @@
         loss = cross_entropy(network(images), labels)
         if loss is not finite: stop, diverged
         backward; optimizer step; schedule step
+        make way for what waits for the device between two steps
 
 A step is `TrainingStep`, which is also what a step time measures.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -74,9 +75,15 @@ class TrainingStep:
 
 
 def train(
-    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, steps: int, recipe: Recipe, compute: Compute
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    steps: int,
+    recipe: Recipe,
+    compute: Compute,
+    at_step_boundary: Callable[[], None] = lambda: None,
 ) -> TrainOutcome:
-    """Train `network` in place on `steps` batches, drawn from `batches`.
+    """Train `network` in place on `steps` batches, drawn from `batches`; `at_step_boundary` is called after each step.
 
     Ends at once where a loss is not finite (on CUDA within 25 steps: each look waits for the device).
     """
@@ -95,6 +102,7 @@ def train(
     for done, (images, labels) in enumerate(batches, start=1):
         losses.append(step(images, labels))
         schedule.step()
+        at_step_boundary()
         if (done % check_every == 0 or done == steps) and not _all_finite(list(losses)[-check_every:]):
             return TrainOutcome(steps=done, loss=float("nan"), diverged=True)
         if done == steps:

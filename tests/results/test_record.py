@@ -18,6 +18,10 @@ NUMBERS = (
     "accuracy",
     "step_time_ratio",
     "step_time_s",
+    "step_time_reference_s",
+    "step_time_predicted",
+    "step_time_predicted_low",
+    "step_time_predicted_high",
     "train_loss",
     "seconds",
     "device_seconds",
@@ -69,7 +73,10 @@ def test_what_is_no_finite_number_is_never_read(trial: MakeTrial, name: str, tex
         TrialResult.from_json(line)
 
 
-@pytest.mark.parametrize("name", ["index", "seed", "params", "macs", "num_evaluated", "step_time_n", "train_steps"])
+COUNTS = ("index", "seed", "params", "macs", "num_evaluated", "step_time_n", "train_steps", "max_batch_size")
+
+
+@pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize("value", [-1, 1.5, True, "3", np.int64(3)])
 def test_counts_are_plain_integers(trial: MakeTrial, name: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"TrialResult\.{name} must be an integer"):
@@ -91,6 +98,13 @@ def test_counts_are_plain_integers(trial: MakeTrial, name: str, value: object) -
         ({"started_s": 9.0, "ended_s": 8.0}, "ended_s must be at least started_s"),
         ({"step_time_ratio_low": None}, "must be given together"),
         ({"step_time_ratio_low": 1.05}, "must lie in its interval"),
+        ({"step_time_reference_s": 0.0}, "step_time_reference_s must be above 0"),
+        ({"step_time_precise": 1}, "step_time_precise must be a bool, got 1"),
+        ({"step_time_predicted": None}, "step_time_predicted, its _low and its _high must be given together"),
+        ({"step_time_predicted_low": None}, "step_time_predicted, its _low and its _high must be given together"),
+        ({"step_time_predicted": 0.0, "step_time_predicted_low": 0.0}, "step_time_predicted must be above 0"),
+        ({"step_time_predicted": 1.5}, r"step_time_predicted must lie in its interval \[0.8, 1.4\], got 1.5"),
+        ({"max_batch_size": 0}, "max_batch_size must be an integer from 1"),
         ({"decisions": (1, -1)}, "decisions must be an integer"),
     ],
 )
@@ -99,11 +113,21 @@ def test_a_broken_rule_is_named(trial: MakeTrial, changes: dict[str, Any], rule:
         trial(0, **changes)
 
 
+def test_a_step_time_may_be_predicted_of_a_trial_that_was_never_run(trial: MakeTrial) -> None:
+    made = trial(0, status="pruned", reason="predicted to be too slow")
+    assert (made.step_time_ratio, made.step_time_predicted) == (None, 1.05)
+    unknown = replace(
+        made, step_time_predicted=None, step_time_predicted_low=None, step_time_predicted_high=None, max_batch_size=None
+    )
+    assert TrialResult.from_json(unknown.to_json()) == unknown
+
+
 def test_reading_is_strict(trial: MakeTrial) -> None:
     document = json.loads(trial(0).to_json())
     for changed, rule in (
         (document | {"speed": 1}, "speed: unknown field"),
         (document | {"index": "0"}, "index: .*integer"),
+        (document | {"step_time_precise": "yes"}, "step_time_precise: .*boolean"),
         ({name: value for name, value in document.items() if name != "seed"}, "seed: required field is missing"),
         (document | {"arch": document["arch"] | {"stages": []}}, "at least one stage"),
     ):

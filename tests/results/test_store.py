@@ -24,7 +24,7 @@ def test_a_run_reads_back(new_run: NewRun, trial: MakeTrial, objective: Objectiv
     assert run.limits == Limits()
     assert run.notes == ()
     assert run.config["seed"] == 1
-    assert run.config["schema_version"] == 1
+    assert run.config["schema_version"] == 2
     assert run.trial(1) == made[2]
     with pytest.raises(RunError, match=r"has no trial 9 \(it holds 4 trials, up to 3\)"):
         run.trial(9)
@@ -36,7 +36,6 @@ def test_best_and_front_keep_to_the_limits_of_the_run(tmp_path: Path, trial: Mak
     with RunWriter.create(tmp_path / "run", config={}, objective=objective, limits=Limits(max_step_time=1.0)) as writer:
         writer.append(fast)
         writer.append(exact)
-        assert writer.front() == [fast]
     run = Run(tmp_path / "run")
     assert (run.front(), run.best()) == ([fast], fast)
     assert run.front(Limits()) == [exact, fast]
@@ -143,7 +142,7 @@ def test_what_is_no_run_is_told_apart(tmp_path: Path) -> None:
         ("{}", "schema_version must be an integer"),
         ('{"schema_version": true}', "schema_version must be an integer"),
         ('{"schema_version": NaN}', "NaN is no JSON number"),
-        ('{"schema_version": 2}', "written by a newer version"),
+        ('{"schema_version": 3}', "written by a newer version"),
     ],
 )
 def test_a_damaged_config_is_named(new_run: NewRun, text: str, rule: str) -> None:
@@ -151,6 +150,35 @@ def test_a_damaged_config_is_named(new_run: NewRun, text: str, rule: str) -> Non
     (folder / "config.json").write_text(text)
     with pytest.raises(RunError, match=rf"config\.json: .*{rule}"):
         Run(folder)
+
+
+def test_a_run_of_several_devices_is_told_apart(new_run: NewRun, trial: MakeTrial) -> None:
+    trials = [trial(0, device="slow"), trial(1, device="fast"), trial(2, device="fast", accuracy=0.9)]
+    folder = new_run(*trials, trial(3, device="broken", status="failed"))
+    run = Run(folder)
+    assert run.devices == ["fast", "slow"]
+    assert [one.index for one in run.front(device="fast")] == [2, 1]
+    assert run.front(device="slow") == [trials[0]]
+    assert (run.best(device="fast"), run.best(device="slow")) == (trials[2], trials[0])
+    assert run.hypervolume(device="fast") > run.hypervolume(device="slow") > 0
+    several = (
+        r"run: has trials of 'slow' \(1\), 'fast' \(2\), and step times .* do not compare: choose one with --device"
+    )
+    for ask in (run.front, run.best, run.hypervolume):
+        with pytest.raises(RunError, match=several):
+            ask()
+        with pytest.raises(RunError, match=r"full on device 'broken' \(it has trials of 'slow' \(1\), 'fast' \(2\)\)"):
+            ask(device="broken")
+
+
+def test_a_run_of_one_device_need_not_name_it(new_run: NewRun, trial: MakeTrial) -> None:
+    run = Run(new_run(trial(0), trial(1, status="failed", device="another")))
+    assert run.devices == ["cpu"]
+    assert run.front() == run.front(device="cpu") == [trial(0)]
+    empty = Run(new_run(name="empty"))
+    assert (empty.devices, empty.front(), empty.best(), empty.hypervolume()) == ([], [], None, 0.0)
+    with pytest.raises(RunError, match=r"no trial was measured in full on device 'cpu' \(no trial was\)"):
+        empty.front(device="cpu")
 
 
 @pytest.mark.parametrize("damaged", [None, [], {"w": 1}, {"reference_params": 5, "w": "1"}, {"reference_params": -5}])

@@ -3,6 +3,8 @@
 import csv
 from collections.abc import Callable
 
+import pytest
+
 from results import Objective, TrialResult, front_csv, front_rows, front_text, text_table
 
 MakeTrial = Callable[..., TrialResult]
@@ -12,6 +14,7 @@ def test_a_row_holds_what_was_measured(trial: MakeTrial, objective: Objective) -
     made = trial(5, accuracy=0.75, num_evaluated=400)
     (row,) = front_rows([made], objective)
     assert (row.trial, row.accuracy, row.params, row.macs, row.seed) == (5, 0.75, made.params, made.macs, 7)
+    assert row.device == row.to_dict()["device"] == "cpu"
     assert (row.step_time_ratio_low, row.step_time_ratio, row.step_time_ratio_high) == (0.9, 1.0, 1.1)
     assert row.reward == objective.reward(made)
     assert row.accuracy_low is not None
@@ -40,6 +43,18 @@ def test_the_csv_reads_back(trial: MakeTrial, objective: Objective) -> None:
     assert read[1]["accuracy_low"] == ""
     assert read[0]["arch"] == str(rows[0].arch)
     assert len(front_csv([]).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "cell"),
+    [("NVIDIA A100, 80GB", "NVIDIA A100, 80GB"), ("=1+1", "'=1+1"), ("\t=1", "'?=1"), ("a\x1b[2J\nb", "a?[2J?b")],
+)
+def test_a_devices_name_is_no_formula_and_no_command(
+    trial: MakeTrial, objective: Objective, device: str, cell: str
+) -> None:
+    text = front_csv(front_rows([trial(0, device=device)], objective))
+    assert len(text.splitlines()) == 2
+    assert next(csv.DictReader(text.splitlines()))["device"] == cell
 
 
 def test_columns_stand_under_their_headers() -> None:

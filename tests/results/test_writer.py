@@ -159,9 +159,11 @@ def test_the_summary_and_the_front_are_written(new_run: NewRun, trial: MakeTrial
         summary = writer.write_summary(budget_left_s=12.5)
     assert json.loads((folder / "summary.json").read_text()) == summary
     assert summary["num_by_status"] == {"ok": 2, "diverged": 1}
-    assert summary["front"] == [0]
-    assert summary["best"]["trial"] == 0
-    assert summary["best"]["reward"] == pytest.approx(objective.reward(trial(0, accuracy=0.9)))
+    (found,) = summary["by_device"].values()
+    assert list(summary["by_device"]) == ["cpu"]
+    assert (found["num_ok"], found["front"], found["best"]["trial"]) == (2, [0], 0)
+    assert 0 < found["hypervolume"] < 1
+    assert found["best"]["reward"] == pytest.approx(objective.reward(trial(0, accuracy=0.9)))
     assert summary["budget_left_s"] == 12.5
     assert summary["device_seconds"] == pytest.approx(7.5)
     rows = list(csv.DictReader((folder / "pareto.csv").read_text().splitlines()))
@@ -173,8 +175,21 @@ def test_a_summary_of_nothing(new_run: NewRun) -> None:
     with RunWriter.resume(new_run()) as writer:
         summary = writer.write_summary()
     assert summary["num_trials"] == 0
-    assert summary["best"] is None
-    assert summary["front"] == []
+    assert summary["by_device"] == {}
+
+
+def test_a_summary_of_several_devices_keeps_them_apart(new_run: NewRun, trial: MakeTrial) -> None:
+    folder = new_run(
+        trial(0, device="slow", accuracy=0.3), trial(1, device="fast"), trial(2, device="fast", accuracy=0.6)
+    )
+    with RunWriter.resume(folder) as writer:
+        found = writer.write_summary()["by_device"]
+    assert {device: (of_it["front"], of_it["best"]["trial"]) for device, of_it in found.items()} == {
+        "slow": ([0], 0),
+        "fast": ([2, 1], 2),
+    }
+    rows = list(csv.DictReader((folder / "pareto.csv").read_text().splitlines()))
+    assert [(row["trial"], row["device"]) for row in rows] == [("0", "slow"), ("2", "fast"), ("1", "fast")]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -3,15 +3,23 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from results import TrialResult
 from search_space import ArchSpec, Space
 
-__all__ = ["Candidate", "Sampler", "SpaceExhausted"]
+__all__ = ["Candidate", "Refusal", "Sampler", "SpaceExhausted"]
 
 
 class SpaceExhausted(Exception):
     """No network is left that has not been proposed and that the limits allow; the message says what was seen."""
+
+
+class Refusal(NamedTuple):
+    """Why a network may not be trained: the quantity that a limit forbids, and its value."""
+
+    quantity: str
+    value: int | float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +31,15 @@ class Candidate:
     decisions: tuple[int, ...]
 
 
+def _range_text(quantity: str, refusals: Iterable[Refusal]) -> str:
+    values = [refusal.value for refusal in refusals if refusal.quantity == quantity]
+    return f"{quantity} from {_number(min(values))} to {_number(max(values))}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
 class Sampler(ABC):
     """Proposes networks of a space, each at most once.
 
@@ -31,7 +48,7 @@ class Sampler(ABC):
     Args:
         space: where candidates come from.
         seed: the same seed, told the same results in the same order, proposes the same candidates.
-        allows: whether a network may be trained, by what is known of it before (its parameters).
+        refusal: why a network may not be trained, by what is known of it before; None where it may.
         score: the reward of a result; None for one that has none.
     """
 
@@ -42,12 +59,12 @@ class Sampler(ABC):
         space: Space,
         *,
         seed: int,
-        allows: Callable[[ArchSpec], bool],
+        refusal: Callable[[ArchSpec], Refusal | None],
         score: Callable[[TrialResult], float | None],
     ) -> None:
         self._space = space
         self._seed = seed
-        self._allows = allows
+        self._refusal = refusal
         self._score = score
         self._proposed: set[str] = set()
 
@@ -57,12 +74,13 @@ class Sampler(ABC):
         Raises:
             SpaceExhausted: where none is found; the search ends.
         """
-        params_seen: list[int] = []
+        refusals: list[Refusal] = []
         for attempt in range(self.MAX_TRIES):
             decisions = self._propose(index, attempt)
             arch = self._space.decode(decisions)
-            if not self._allows(arch):
-                params_seen.append(arch.params)
+            refusal = self._refusal(arch)
+            if refusal is not None:
+                refusals.append(refusal)
                 self._reject(index)
             elif arch.key in self._proposed:
                 self._reject(index)
@@ -71,17 +89,15 @@ class Sampler(ABC):
             else:
                 self._proposed.add(arch.key)
                 return Candidate(index=index, arch=arch, decisions=self._space.encode(arch))
-        raise SpaceExhausted(self._why_exhausted(params_seen))
+        raise SpaceExhausted(self._why_exhausted(refusals))
 
-    def _why_exhausted(self, params_seen: list[int]) -> str:
-        tried = len(self._proposed)
-        if params_seen and not tried:
-            low, high = min(params_seen), max(params_seen)
-            return (
-                f"no network of the space {self._space.name} within the limits of size was found in "
-                f"{len(params_seen):,} draws; their params went from {low:,} to {high:,}"
-            )
-        return f"no network of the space {self._space.name} is left to try: {tried:,} were proposed"
+    def _why_exhausted(self, refusals: list[Refusal]) -> str:
+        name, tried = self._space.name, len(self._proposed)
+        if not refusals or tried:
+            return f"no network of the space {name} is left to try: {tried:,} were proposed"
+        seen = [_range_text(quantity, refusals) for quantity in dict.fromkeys(each.quantity for each in refusals)]
+        draws = f"was found in {len(refusals):,} draws"
+        return f"no network of the space {name} within the limits {draws}; refused were {' and '.join(seen)}"
 
     def tell(self, candidate: Candidate, result: TrialResult) -> None:
         """What came of a candidate of this sampler, whatever its status."""

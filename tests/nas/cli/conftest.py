@@ -27,6 +27,7 @@ class Said:
 
 
 Nas = Callable[..., Said]
+HOSTILE_DEVICE = "=A\x1b[2J\n100"
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def nas(folder: Path, capsys: pytest.CaptureFixture[str]) -> Nas:
     return call
 
 
-def make_trial(index: int, *, accuracy: float | None, ratio: float = 1.0) -> TrialResult:
+def make_trial(index: int, *, accuracy: float | None, ratio: float = 1.0, device: str = "cpu") -> TrialResult:
     """A trial; one that failed where it has no accuracy."""
     stage = StageSpec(op="mbconv", width=8 + index, depth=2, expansion=4, se_ratio=0.25)
     arch = ArchSpec(stem=StemSpec(width=8), stages=(stage,), head=HeadSpec(width=16, num_classes=10))
@@ -68,7 +69,7 @@ def make_trial(index: int, *, accuracy: float | None, ratio: float = 1.0) -> Tri
         started_s=0.0,
         ended_s=1.0,
         worker="host/1",
-        device="cpu",
+        device=device,
         accuracy=accuracy,
         num_evaluated=100 if measured else None,
         step_time_ratio=ratio if measured else None,
@@ -78,13 +79,29 @@ def make_trial(index: int, *, accuracy: float | None, ratio: float = 1.0) -> Tri
 @pytest.fixture
 def a_run(folder: Path) -> Path:
     """runs/first: trial 0 failed; 1 is exact, 2 is fast, 3 is dominated by 2."""
-    path = Path("runs") / "first"
     trials = [
         make_trial(0, accuracy=None),
         make_trial(1, accuracy=0.9, ratio=2.0),
         make_trial(2, accuracy=0.8, ratio=0.5),
         make_trial(3, accuracy=0.7, ratio=1.0),
     ]
+    return _write_run("first", trials)
+
+
+@pytest.fixture
+def split_run(folder: Path) -> Path:
+    """runs/split: trials 1 and 2 (the better) on a device `T4`, 3 on one whose name is hostile."""
+    trials = [
+        make_trial(0, accuracy=None, device="unknown"),
+        make_trial(1, accuracy=0.6, ratio=0.5, device="T4"),
+        make_trial(2, accuracy=0.8, ratio=0.4, device="T4"),
+        make_trial(3, accuracy=0.9, ratio=2.0, device=HOSTILE_DEVICE),
+    ]
+    return _write_run("split", trials)
+
+
+def _write_run(name: str, trials: list[TrialResult]) -> Path:
+    path = Path("runs") / name
     objective = Objective(reference_params=2000)
     with RunWriter.create(path, config={"image_size": 48}, objective=objective) as writer:
         for trial in trials:

@@ -1,12 +1,14 @@
 """What `nas search` refuses, before anything is started."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nas.cli.search import Config, _new_folder
+from nas.cli.search import Config, _new_folder, _report
+from nas.search import SearchEnd
 from results import check_run_name
 
 Nas = Callable[..., Any]
@@ -29,7 +31,7 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--holdout", "1"], "holdout"),
         (["--min-params", "10", "--max-params", "5"], "min_params must be at most max_params, 5, got 10"),
         (["--sampler", "bayes"], "random, tpe"),
-        (["--max-params", "10"], "no network of the space efficientnetv2-tiny within the limits of size"),
+        (["--max-params", "10"], "no network of the space efficientnetv2-tiny within the limits was found"),
         (["--gpus-per-trial", "1.5"], "gpus_per_trial must be from 0 to 1"),
         (["--out", "../a b"], "a run's name must be"),
         (["--recipe.peak-lr", "-1"], "Recipe.peak_lr must be above 0"),
@@ -79,6 +81,46 @@ def test_a_run_is_never_overwritten(nas: Nas, a_run: Path) -> None:
     assert ended.code == 2
     assert "already holds a run" in ended.err
     assert ended.document["exit_code"] == 2
+
+
+def _end(folder: Path) -> SearchEnd:
+    return SearchEnd(folder=folder, stop_reason="the budget is used up", interrupted=False)
+
+
+def test_the_report_of_one_device(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _report(Config(), _end(a_run)) == 0
+    head, *_, best, gap, pareto, resume = capsys.readouterr().out.splitlines()[1:]
+    assert head == "runs/first: the budget is used up; 4 trials, 3 measured in full, 2 on the front"
+    assert best == "best reward: trial 1; see it with: nas describe runs/first:1"
+    assert (gap, pareto) == ("", "  nas pareto runs/first --format csv")
+    assert resume == "  nas search --resume runs/first --budget LARGER"
+
+
+def test_the_report_of_several_devices_keeps_them_apart(split_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _report(Config(), _end(split_run)) == 0
+    out = capsys.readouterr().out
+    assert "3 measured in full on 2 devices; step times of different devices do not compare" in out
+    for line in ("T4: 2 measured in full, 2 on the front", "=A?[2J 100: 1 measured in full, 1 on the front"):
+        assert line in out.splitlines()
+    assert [line.split(";")[0] for line in out.splitlines() if line.startswith("best")] == [
+        "best reward: trial 2",
+        "best reward: trial 3",
+    ]
+    assert "\x1b" not in out
+    assert _report(Config(json=True), _end(split_run)) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [found["best"] for found in document["by_device"].values()] == [2, 3]
+
+
+def test_a_search_that_found_nothing_fails(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = json.loads((a_run / "config.json").read_text())
+    config["limits"]["min_accuracy"] = 0.95
+    (a_run / "config.json").write_text(json.dumps(config))
+    assert _report(Config(), _end(a_run)) == 1
+    assert "\nno network keeps to the limits\n" in capsys.readouterr().out
+    (a_run / "trials.jsonl").write_text("")
+    assert _report(Config(), _end(a_run)) == 1
+    assert "; 0 trials, 0 measured in full, 0 on the front\n" in capsys.readouterr().out
 
 
 def test_help_names_every_option(nas: Nas) -> None:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from nas.data import DataConfig, DataError, PreparedData, prepare
-from nas.data.cache import cache_folder, map_array, write_array
+from nas.data.cache import map_array, write_array
+from nas.user_folders import cache_folder
 
 MakeFolder = Callable[..., Path]
 

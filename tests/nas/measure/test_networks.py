@@ -1,45 +1,105 @@
 """Real networks timed: what comes back is a step time; how long it is, no test can know."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
-from nas.device import Compute
-from nas.measure import measure_step_time
+from nas.device import Compute, DType, describe_device
+from nas.measure import Conditions, Precision, StepTime, conditions_here, measure_step_time, networks
 from nas.measure.networks import training_step_call
 from nas.train import Recipe
 from search_space import ArchSpec
 
+SHORT = Precision(max_rounds=7)
+Measure = Callable[..., StepTime]
 
+
+@pytest.fixture
+def measure(tiny_arch: ArchSpec, other_arch: ArchSpec) -> Measure:
+    def run(**changes: Any) -> StepTime:
+        settings: dict[str, Any] = {
+            "recipe": Recipe(),
+            "compute": Compute(),
+            "batch_size": 4,
+            "image_size": 8,
+            "precision": SHORT,
+        }
+        return measure_step_time(tiny_arch, other_arch, **(settings | changes))
+
+    return run
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_step_time_of_two_networks(dtype: str, tiny_arch: ArchSpec, other_arch: ArchSpec) -> None:
-    compute = Compute(dtype=dtype)  # type: ignore[arg-type]
-    step_time = measure_step_time(
-        tiny_arch, other_arch, recipe=Recipe(), compute=compute, batch_size=4, image_size=8, rounds=6
+def test_a_step_time_of_two_networks(dtype: DType, channels_last: bool, measure: Measure) -> None:
+    compute = Compute(dtype=dtype, channels_last=channels_last)
+    found = measure(compute=compute, recipe=Recipe(optimizer="adamw", drop_path=0.1))
+    samples = found.samples
+    assert (found.num_rounds, len(samples.candidate_s), len(samples.reference_s)) == (7, 7, 8)
+    assert 2 <= samples.warm_up_rounds <= 20
+    assert all(math.isfinite(taken) and taken > 0 for taken in (*samples.candidate_s, *samples.reference_s))
+    assert 0 < found.low <= found.ratio <= found.high
+    assert found.precise == (found.high - found.low <= SHORT.width * found.ratio)
+    assert found.conditions == Conditions(
+        device=describe_device(compute),
+        compute=compute,
+        batch_size=4,
+        image_size=8,
+        optimizer="adamw",
+        drop_path=0.1,
     )
-    numbers = (step_time.seconds, step_time.reference_seconds, step_time.low, step_time.ratio, step_time.high)
-    assert all(math.isfinite(number) and number > 0 for number in numbers)
-    assert step_time.low <= step_time.ratio <= step_time.high
-    assert (step_time.num_rounds, step_time.batch_size, step_time.image_size) == (6, 4, 8)
 
 
-def test_a_network_against_itself(tiny_arch: ArchSpec) -> None:
-    step_time = measure_step_time(tiny_arch, tiny_arch, recipe=Recipe(), compute=Compute(), batch_size=4, image_size=8)
-    assert step_time.num_rounds == 15
-    assert step_time.low > 0
+def test_the_conditions_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "describe_device", lambda compute: f"a chip at {compute.threads}")
+    found = conditions_here(
+        recipe=Recipe(optimizer="rmsprop"), compute=Compute(threads=3), batch_size=16, image_size=24
+    )
+    assert (found.device, found.compute, found.batch_size) == ("a chip at 3", Compute(threads=3), 16)
+    assert (found.image_size, found.optimizer, found.drop_path) == (24, "rmsprop", 0.0)
 
 
-def test_measuring_leaves_torchs_own_randomness_alone(tiny_arch: ArchSpec, other_arch: ArchSpec) -> None:
+def test_without_a_precision_the_usual_one_holds(measure: Measure) -> None:
+    found = measure(precision=None)
+    assert 10 <= found.num_rounds <= Precision().max_rounds
+
+
+def test_measuring_leaves_torchs_own_randomness_alone(measure: Measure) -> None:
     before = torch.get_rng_state()
-    measure_step_time(
-        tiny_arch, other_arch, recipe=Recipe(), compute=Compute(), batch_size=4, image_size=8, rounds=6, seed=3
-    )
+    measure(seed=3, recipe=Recipe(dropout=0.2, drop_path=0.2))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_batch_of_one_is_refused(tiny_arch: ArchSpec) -> None:
+def test_a_batch_of_one_is_refused(measure: Measure) -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 2, got 1"):
-        training_step_call(
-            tiny_arch, recipe=Recipe(), compute=Compute(), batch_size=1, image_size=8, generator=torch.Generator()
+        measure(batch_size=1)
+
+
+def test_a_step_trains_the_network(tiny_arch: ArchSpec) -> None:
+    # On a batch of its own that stays: its loss falls.
+    losses: list[float] = []
+
+    def keep(step: Any) -> Any:
+        def call(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            losses.append(float(loss := step(images, labels)))
+            return loss
+
+        return call
+
+    real = networks.TrainingStep
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "TrainingStep", lambda *args: keep(real(*args)))
+        call = training_step_call(
+            tiny_arch,
+            recipe=Recipe(),
+            compute=Compute(),
+            batch_size=8,
+            image_size=8,
+            generator=torch.Generator().manual_seed(0),
         )
+    for _ in range(20):
+        call()
+    assert losses[-1] < losses[0] / 2

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from nas.measure import StepTime
+from nas.device import Compute
+from nas.measure import Conditions, Samples, StepTime
 from nas.search.loop import Finished
 from nas.search.task import Evaluation
 from results import TrialStatus
@@ -27,11 +28,11 @@ def make_finished(
         ratio=1.5,
         low=1.25,
         high=1.75,
-        num_rounds=15,
-        seconds=0.03,
-        reference_seconds=0.02,
-        batch_size=16,
-        image_size=8,
+        precise=False,
+        samples=Samples((0.03,) * 15, (0.02,) * 16, 2),
+        conditions=Conditions(
+            device="a chip", compute=Compute(), batch_size=16, image_size=8, optimizer="sgd", drop_path=0.0
+        ),
     )
     reason = None if status is TrialStatus.OK else f"the reason for {status}"
     fields: dict[str, Any] = {"status": status, "reason": reason, "device": "a chip", "step_time": step_time}
@@ -42,6 +43,7 @@ def make_finished(
             "train_steps": 5,
             "train_loss": 1.25,
             "peak_memory_bytes": 1 << 20,
+            "max_batch_size": 512,
         }
     evaluation = None
     if status in (TrialStatus.OK, TrialStatus.PRUNED, TrialStatus.DIVERGED):

@@ -2,17 +2,20 @@
 
 import math
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
 from nas.data import DataConfig, prepare
 from nas.device import Compute
+from nas.measure import Precision, calibrate, space_parts
 from nas.search.evaluate import evaluate, probe
-from nas.search.task import TrialTask
+from nas.search.task import ProbeRequest, TrialTask
 from nas.train import Recipe
 from results import TrialStatus
-from search_space import ArchSpec
+from search_space import ArchSpec, Space
 
 
 @pytest.fixture
@@ -26,6 +29,7 @@ def task(tiny_arch: ArchSpec, other_arch: ArchSpec) -> TrialTask:
         recipe=Recipe(),
         data=DataConfig(data="digits", image_size=8),
         compute=Compute(),
+        precision=Precision(max_rounds=6),
     )
 
 
@@ -39,9 +43,12 @@ def test_a_candidate_is_measured_in_full(task: TrialTask) -> None:
     assert math.isfinite(found.train_loss)
     assert found.step_time is not None
     assert found.step_time.ratio > 0
-    assert (found.step_time.batch_size, found.step_time.image_size) == (32, 8)
+    assert (found.step_time.conditions.batch_size, found.step_time.conditions.image_size) == (32, 8)
+    assert found.step_time.conditions.device == found.device
     assert found.device
-    assert found.peak_memory_bytes is None or found.peak_memory_bytes > 0
+    assert found.peak_memory_bytes is not None
+    assert found.peak_memory_bytes > 0
+    assert found.max_batch_size is None, "no limit of memory was given"
 
 
 @pytest.mark.parametrize("recipe", [Recipe(), Recipe(augment=True, dropout=0.2, drop_path=0.1, label_smoothing=0.1)])
@@ -88,14 +95,40 @@ def test_the_split_that_is_scored_on_can_be_test(task: TrialTask) -> None:
 
 
 @pytest.mark.parametrize("choose_dtype", [False, True])
-def test_the_probe_runs_the_reference(task: TrialTask, choose_dtype: bool) -> None:
+def test_the_probe_runs_the_reference(task: TrialTask, small_space: Space, choose_dtype: bool) -> None:
     # A limit that the reference itself would break by chance is not for the probe.
-    found = probe(replace(task, max_step_time=1e-9, steps=1), choose_dtype)
+    task = replace(task, max_step_time=1e-9, steps=1)
+    found = probe(task, ProbeRequest(space=small_space, choose_dtype=choose_dtype, calibrate=False))
     assert found.device
     assert math.isfinite(found.trial_s)
     assert found.trial_s > 0
     assert found.compute.dtype in (("float32", "bfloat16") if choose_dtype else ("float32",))
     assert replace(found.compute, dtype="float32") == task.compute
+    assert found.calibration is None
+
+
+def test_a_calibration_is_made_once_and_kept(
+    task: TrialTask, small_space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(task.data)
+    monkeypatch.setattr("nas.search.evaluate._trial_seconds", lambda task: 1.0)
+    monkeypatch.setattr("nas.search.evaluate.calibrate", partial(calibrate, seconds=0.1))
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path))
+    task = replace(task, reference=small_space.reference)
+    request = ProbeRequest(space=small_space, choose_dtype=False, calibrate=True)
+    made = probe(task, request).calibration
+    assert made is not None
+    assert made.conditions.device == probe(task, request).device
+    assert {part.name for part in space_parts(small_space, 8)} == set(made.parts)
+    assert probe(task, replace(request, calibrate=False)).calibration == made
+    assert probe(replace(task, batch_size=16), replace(request, calibrate=False)).calibration is None
+
+
+def test_memory_is_measured_against_what_a_trial_may_hold(task: TrialTask) -> None:
+    found = evaluate(replace(task, steps=1, memory_bytes=8 << 30))
+    assert found.peak_memory_bytes is not None
+    assert found.max_batch_size is not None
+    assert found.max_batch_size > task.batch_size
 
 
 def test_the_dtype_that_is_clearly_faster_is_taken(task: TrialTask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from nas.measure import Prediction
 from nas.search.budget import Budget, BudgetKeeper
+from nas.search.forecast import Forecast
 from nas.search.loop import Finished, SearchLoop
-from nas.search.samplers import SAMPLERS, Candidate, SpaceExhausted
+from nas.search.samplers import SAMPLERS, Candidate, Refusal, SpaceExhausted
 from results import Objective, RunWriteError, RunWriter, TrialResult, TrialStatus
 from search_space import ArchSpec, Space
 
@@ -43,6 +45,7 @@ class Session:
         devices: float = 1.0,
         expected_s: float = 0.0,
         allows: Callable[[ArchSpec], bool] = lambda arch: True,
+        forecast: Forecast | None = None,
     ) -> None:
         objective = Objective(reference_params=space.reference.params)
         if (folder / "config.json").exists():
@@ -54,7 +57,10 @@ class Session:
         self.finished: list[TrialResult] = []
         self.told: list[TrialResult] = []
         self.sampler = SAMPLERS[sampler](
-            space, seed=seed, allows=allows, score=lambda result: self.told.append(result) or result.accuracy
+            space,
+            seed=seed,
+            refusal=lambda arch: None if allows(arch) else Refusal("params", arch.params),
+            score=lambda result: self.told.append(result) or result.accuracy,
         )
         self.loop = SearchLoop(
             sampler=self.sampler,
@@ -67,6 +73,7 @@ class Session:
             devices=devices,
             now_s=self.clock,
             on_finished=self.finished.append,
+            forecast=forecast or Forecast(),
         )
         self.told.clear()
         self.started: list[Candidate] = []
@@ -185,6 +192,52 @@ def test_a_budget_that_is_too_small_for_one_trial(session: Begin, ok: Ok) -> Non
     assert running.writer.trials == []
 
 
+class KnownLengths(Forecast):
+    """Foresees 2.0 for every step time, and for its trial what `lengths` says, in the order of asking."""
+
+    def __init__(self, lengths: list[float | None]) -> None:
+        super().__init__()
+        self.lengths = lengths
+        self.learned: list[TrialResult] = []
+
+    def step_time(self, arch: ArchSpec) -> Prediction | None:
+        return Prediction(ratio=2.0, low=1.5, high=2.5)
+
+    def trial_seconds(self, predicted: Prediction | None) -> float | None:
+        return self.lengths.pop(0)
+
+    def learn(self, trial: TrialResult) -> None:
+        self.learned.append(trial)
+
+
+def test_a_trial_that_is_foreseen_to_be_short_still_fits(session: Begin, ok: Ok) -> None:
+    # The longest so far took 9 of 20 seconds: without a forecast nothing more would be started after the second.
+    forecast = KnownLengths([9.0, 9.0, 1.5, 3.0])
+    running = session(budget="20s", forecast=forecast)
+    running.run(ok, lambda index: (9.0, 9.0, 1.5)[index])
+    assert [trial.index for trial in running.writer.trials] == [0, 1, 2]
+    assert running.loop.stop_reason == "the budget has no room for another trial: 3 s expected, 0.5s left"
+    assert forecast.learned == running.writer.trials
+    predicted = {
+        (trial.step_time_predicted, trial.step_time_predicted_low, trial.step_time_predicted_high)
+        for trial in running.writer.trials
+    }
+    assert predicted == {(2.0, 1.5, 2.5)}
+
+
+def test_a_candidate_that_does_not_fit_yet_is_not_lost(session: Begin, finished: MakeFinished) -> None:
+    forecast = KnownLengths([9.0, 9.5, 12.0, 12.0])
+    running = session(budget="20cpu-s", workers=3, forecast=forecast)
+    running.start_all(lambda index: 1.0 if index == 0 else 9.0)
+    assert running.loop.num_running == 2
+    running.end_next(lambda index, seconds: finished(TrialStatus.FAILED, seconds=0.5))
+    assert running.loop.next() is None
+    forecast.lengths = [5.0]
+    candidate = running.loop.next()
+    assert candidate is not None
+    assert candidate.index == 2
+
+
 def test_the_record_of_a_trial_measured_in_full(session: Begin, finished: MakeFinished, small_space: Space) -> None:
     running = session(devices=2.0, seed=7)
     running.clock.now_s = 5.0
@@ -209,9 +262,12 @@ def test_the_record_of_a_trial_measured_in_full(session: Begin, finished: MakeFi
         step_time_ratio_high=1.75,
         step_time_s=0.03,
         step_time_n=15,
+        step_time_reference_s=0.02,
+        step_time_precise=False,
         train_steps=5,
         train_loss=1.25,
         peak_memory_bytes=1 << 20,
+        max_batch_size=512,
         seconds=3.5,
         device_seconds=7.0,
         started_s=5.0,

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from nas.search import Progress
 from nas.search.budget import Budget, BudgetKeeper
+from nas.search.forecast import Forecast
 from nas.search.loop import Finished, SearchLoop
 from nas.search.samplers import RandomSampler
 from results import Limits, Objective, RunWriter, TrialStatus
@@ -38,7 +39,7 @@ class Run:
         objective = Objective(reference_params=space.reference.params)
         self.writer = RunWriter.create(folder, config={}, objective=objective, limits=Limits(min_accuracy=0.1))
         self.loop = SearchLoop(
-            sampler=RandomSampler(space, seed=0, allows=lambda arch: True, score=lambda result: result.accuracy),
+            sampler=RandomSampler(space, seed=0, refusal=lambda arch: None, score=lambda result: result.accuracy),
             keeper=BudgetKeeper(Budget.parse("60s")),
             writer=self.writer,
             objective=objective,
@@ -48,6 +49,7 @@ class Run:
             devices=1,
             now_s=self.clock,
             on_finished=lambda result: self.progress.finished(self.loop, result),
+            forecast=Forecast(),
         )
 
     def trial(self, status: TrialStatus = TrialStatus.OK, reason: str | None = None, **settings: Any) -> str:
@@ -128,6 +130,18 @@ def test_a_terminal_gets_a_live_line(begin: Callable[..., Run]) -> None:
         assert progress.__rich__().plain.endswith(" | ending: the budget is used up")
     assert "4 done | 1 running | 1 failed" in run.text
     assert "\x1b[2K" in run.text, "the live line is drawn over itself"
+
+
+def test_devices_are_told_apart(begin: Callable[..., Run]) -> None:
+    run = begin(terminal=True)
+    run.progress.begin_live(run.loop)
+    run.trial(correct=40, device="T4")
+    run.trial(correct=90, device="A\x1b[2J100")
+    slow, fast = (f"{run.writer.objective.reward(trial):.4f}" for trial in run.writer.trials)
+    assert run.progress.__rich__().plain == (
+        f"2 done | 0 running | 0 failed | best reward {slow} (trial 0) on T4 | "
+        f"best reward {fast} (trial 1) on A?[2J100 | front 1 + 1 | 56s left"
+    )
 
 
 def test_before_any_trial_there_is_no_best(begin: Callable[..., Run]) -> None:

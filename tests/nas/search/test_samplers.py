@@ -1,12 +1,13 @@
 """What every sampler keeps to, whatever it learns; a new row of `SAMPLERS` is tested by being there."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from nas.search.samplers import SAMPLERS, Candidate, RandomSampler, Sampler, SpaceExhausted, TPESampler
+from nas.search.samplers import SAMPLERS, Candidate, RandomSampler, Refusal, Sampler, SpaceExhausted, TPESampler
 from results import TrialResult, TrialStatus
 from search_space import ArchSpec, Space, StageChoices, load_space
 
@@ -67,12 +68,17 @@ def by_accuracy(result: TrialResult) -> float | None:
     return result.accuracy
 
 
-def anything(arch: ArchSpec) -> bool:
-    return True
+def nothing(arch: ArchSpec) -> Refusal | None:
+    return None
 
 
-def make(kind: type[Sampler], space: Space, *, seed: int = 0, allows: Callable[[ArchSpec], bool] = anything) -> Sampler:
-    return kind(space, seed=seed, allows=allows, score=by_accuracy)
+def make(
+    kind: type[Sampler], space: Space, *, seed: int = 0, allows: Callable[[ArchSpec], bool] = lambda arch: True
+) -> Sampler:
+    def refusal(arch: ArchSpec) -> Refusal | None:
+        return None if allows(arch) else Refusal("params", arch.params)
+
+    return kind(space, seed=seed, refusal=refusal, score=by_accuracy)
 
 
 def accuracy_of(arch: ArchSpec) -> float:
@@ -150,6 +156,17 @@ def test_the_last_networks_that_the_limits_allow_are_found(
         sampler.ask(len(allowed))
 
 
+def test_limits_that_exclude_everything_name_what_was_seen_of_each(small_space: Space) -> None:
+    def refusal(arch: ArchSpec) -> Refusal:
+        small = arch.params < small_space.reference.params
+        return Refusal("params", arch.params) if small else Refusal("predicted step time", arch.params / 1000)
+
+    sampler = RandomSampler(small_space, seed=0, refusal=refusal, score=by_accuracy)
+    with pytest.raises(SpaceExhausted, match=r"refused were .*params from [\d,]+ to [\d,]+") as raised:
+        sampler.ask(0)
+    assert re.search(r"predicted step time from [\d.]+ to [\d.]+", str(raised.value))
+
+
 def test_limits_that_exclude_everything_name_the_sizes_seen(kind: type[Sampler], small_space: Space) -> None:
     sampler = make(kind, small_space, allows=lambda arch: False)
     with pytest.raises(SpaceExhausted) as raised:
@@ -157,8 +174,8 @@ def test_limits_that_exclude_everything_name_the_sizes_seen(kind: type[Sampler],
     archs = [small_space.sample(random.Random(number)) for number in range(3000)]
     params = [arch.params for arch in archs]
     assert str(raised.value) == (
-        f"no network of the space small within the limits of size was found in 20,000 draws; "
-        f"their params went from {min(params):,} to {max(params):,}"
+        f"no network of the space small within the limits was found in 20,000 draws; "
+        f"refused were params from {min(params):,} to {max(params):,}"
     )
 
 
@@ -225,7 +242,7 @@ def test_random_does_not_depend_on_what_was_measured(wide: Space) -> None:
 
 
 def test_random_draws_every_decision_evenly(small_space: Space) -> None:
-    sampler = RandomSampler(small_space, seed=0, allows=anything, score=by_accuracy)
+    sampler = RandomSampler(small_space, seed=0, refusal=nothing, score=by_accuracy)
     drawn = [sampler._propose(index, 0) for index in range(2000)]
     for place, decision in enumerate(small_space.decisions):
         for value in range(len(decision.values)):
@@ -255,7 +272,7 @@ def test_tpe_learns_of_candidates_that_were_drawn_at_random(
     small_space: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TPESampler, "MODEL_TRIES", 0)
-    sampler = TPESampler(small_space, seed=0, allows=anything, score=by_accuracy)
+    sampler = TPESampler(small_space, seed=0, refusal=nothing, score=by_accuracy)
     ask_and_tell(sampler, range(4))
     ask_and_tell(sampler, range(4, 6), lambda arch: None)
     assert [trial.state.name for trial in sampler._study.get_trials()] == ["COMPLETE"] * 4 + ["FAIL"] * 2

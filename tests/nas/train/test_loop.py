@@ -234,3 +234,19 @@ def test_accuracy_is_taken_in_evaluation_mode(tiny_arch: ArchSpec, held_out: Mak
     assert accuracy(network, held_out(7), CPU) == accuracy(network, held_out(1000), CPU)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_between_two_steps_others_may_come_in(tiny_arch: ArchSpec) -> None:
+    called: list[int] = []
+    network = build_network(tiny_arch, generator=torch.Generator().manual_seed(0))
+    images, labels = torch.randn(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64)
+    before = [parameter.clone() for parameter in network.parameters()]
+
+    def at_step_boundary() -> None:
+        called.append(sum(not torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True)))
+
+    train(
+        network, [(images, labels)] * 3, steps=3, recipe=Recipe(), compute=Compute(), at_step_boundary=at_step_boundary
+    )
+    assert len(called) == 3
+    assert called[0] > 0, "a whole step was taken before"

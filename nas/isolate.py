@@ -24,7 +24,7 @@ import psutil
 
 __all__ = ["ChildOutcome", "run_in_child"]
 
-_PRELOAD = ["nas.search.evaluate"]
+_PRELOAD = ["nas.search.evaluate", "scipy.stats"]
 _GRACE_S = 10.0
 _LOOK_EVERY_S = 0.25
 _STARTING = threading.Lock()

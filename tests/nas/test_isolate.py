@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from nas.search.isolate import ChildOutcome, run_in_child
+from nas.isolate import ChildOutcome, run_in_child
 
 MIB = 1 << 20
 
@@ -129,7 +129,7 @@ def test_a_hang_ends_at_the_deadline(tmp_path: Path) -> None:
 
 
 def test_a_hang_after_the_result_is_ended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.search.isolate._GRACE_S", 0.5)
+    monkeypatch.setattr("nas.isolate._GRACE_S", 0.5)
     outcome = execute(f"import threading\nthreading.Thread(target=lambda: exec({sleeper(tmp_path / 'pid')!r})).start()")
     assert outcome.ended == "returned"
     assert not left_alive(tmp_path / "pid")
@@ -217,8 +217,7 @@ def test_a_child_goes_with_its_parent(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     arguments = json.dumps(["builtins:exec", sleeper(pid_file), {}])
     code = (
-        f"import json; from nas.search.isolate import run_in_child; run_in_child(*json.loads({arguments!r}), "
-        "deadline_s=600)"
+        f"import json; from nas.isolate import run_in_child; run_in_child(*json.loads({arguments!r}), deadline_s=600)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code])
     try:

@@ -1,0 +1,48 @@
+"""What a run knows of a candidate before anything of it is run: its step time, and how long its trial will take."""
+
+from collections.abc import Iterable
+
+from nas.measure import Calibration, Prediction, StepTimeModel
+from results import TrialResult
+from search_space import ArchSpec
+
+__all__ = ["Forecast"]
+
+MIN_TRIALS = 3
+
+
+class Forecast:
+    """Knows nothing until it is given a calibration; from then on it learns from every trial on that device."""
+
+    def __init__(self) -> None:
+        self._model: StepTimeModel | None = None
+        self._device = ""
+        self._seconds_per_ratio: list[float] = []
+
+    def begin(self, calibration: Calibration, trials: Iterable[TrialResult]) -> None:
+        """Predict from this calibration, corrected by the trials of earlier sessions."""
+        self._model = StepTimeModel(calibration)
+        self._device = calibration.conditions.device
+        self._seconds_per_ratio = []
+        for trial in trials:
+            self.learn(trial)
+
+    def step_time(self, arch: ArchSpec) -> Prediction | None:
+        """The predicted ratio to the reference network; None where nothing is known."""
+        return self._model.predict(arch) if self._model else None
+
+    def trial_seconds(self, predicted: Prediction | None) -> float | None:
+        """How long a trial of that step time is expected to take at most: as the slowest so far for its step time, at
+        the upper end of what is predicted. None where too little is known."""
+        if predicted is None or len(self._seconds_per_ratio) < MIN_TRIALS:
+            return None
+        return predicted.high * max(self._seconds_per_ratio)
+
+    def learn(self, trial: TrialResult) -> None:
+        """A finished trial, whatever its status and its device: what was measured elsewhere teaches nothing."""
+        ratio, low, high = trial.step_time_ratio, trial.step_time_ratio_low, trial.step_time_ratio_high
+        if self._model is None or trial.device != self._device or ratio is None or low is None or high is None:
+            return
+        self._model.learn(trial.arch, ratio, low, high)
+        if trial.ok:
+            self._seconds_per_ratio.append(trial.seconds / ratio)
