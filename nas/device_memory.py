@@ -1,11 +1,11 @@
 """The memory half of the seam to the hardware (nas/device.py): what a training step holds at its peak.
 
 On a CPU that is resident memory. glibc's heap, as training uses it, breaks into pieces that differ from process to
-process: it held 1.1 to 1.9 times what was in use, and its peak spread by 20 % over 5 processes. So a measurement runs
-in a thread of its own, which has a fresh heap, and every large block is mapped by itself: over 5 fresh processes each
-of 3 networks of efficientnetv2-tiny (batch 64, 32 px) and of efficientnetv2_s (batch 8, 64 px) the peaks then lie
-within 0.4 % of each other and within 1 % of the sum of torch's own allocations (torch.profiler), whatever the process
-did before. (torch 2.14, glibc 2.36, one thread, float32, channels_last.)
+process: it held 1.1 to 1.9 times what was in use, and over 5 processes its peak spread by up to 20 %. So a measurement
+runs in a thread of its own, which has a heap of its own, and every large block is mapped by itself: for 3 networks of
+efficientnetv2-tiny (batch 64, 32 px) and efficientnetv2_s (batch 8, 64 px), 5 fresh processes each, the peaks then lie
+within 0.6 % of each other and 1 % of the running sum of torch's allocations (torch.profiler), also after trainings in
+the same process. (torch 2.14, glibc 2.36, one thread, float32, channels_last.)
 """
 
 import contextlib

@@ -1,8 +1,9 @@
-"""Memory of a training step and the largest batch: the search against brute force, a GPU that is made up, real steps."""
+"""Memory of a training step and the largest batch: the search, a GPU that is made up, real steps."""
 
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ from nas.train import Recipe
 from search_space import ArchSpec, HeadSpec, StageSpec, StemSpec
 
 CAP = 4096
-MIB = 1 << 20
 
 
 @given(st.integers(1, CAP), st.integers(1, 2 * CAP))
@@ -62,7 +62,7 @@ def test_a_line_that_does_not_rise_says_all_or_nothing() -> None:
 
 @dataclass
 class FakeGpu:
-    """An allocator with so many bytes; a training step that keeps `fixed` and uses `per_image`, and `workspace` once."""
+    """An allocator of `total` bytes; a training step keeps `fixed`, uses `per_image`, and `workspace` at first."""
 
     total: int
     fixed: int = 1000
@@ -151,11 +151,9 @@ def test_on_cuda_the_search_ends_at_a_cap(tiny_arch: ArchSpec, monkeypatch: pyte
 def test_a_larger_batch_takes_more(dtype: str, tiny_arch: ArchSpec) -> None:
     compute = Compute(dtype=dtype)  # type: ignore[arg-type]
     set_up_process(compute)
-    peaks = [measured(tiny_arch, size, compute=compute).peak_bytes or 0 for size in (32, 64, 128)]
-    # Images, and all that is of each of them.
-    assert peaks[0] > 32 * 3 * 32 * 32 * 4
-    assert peaks[1] - peaks[0] == pytest.approx(peaks[0], rel=0.3)
-    assert peaks[2] - peaks[1] == pytest.approx(2 * peaks[0], rel=0.3)
+    peaks = [measured(tiny_arch, size, compute=compute).peak_bytes or 0 for size in (16, 64, 256)]
+    assert peaks[0] > 16 * 3 * 32 * 32 * 4, "the images alone"
+    assert all(2 * small < large < 5 * small for small, large in pairwise(peaks))
 
 
 def test_weights_gradients_and_momentum_are_in_it() -> None:
