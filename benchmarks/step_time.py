@@ -9,6 +9,9 @@ and neighbours in random order; then the other networks, 30 rounds each under ra
 last the truth: the 20 networks on the machine left alone, 4 x 60 rounds. Both clocks are read at every step, so every
 estimator is computed from the same steps. `show` prints the README's tables.
 
+Seen (2 cores of an AMD EPYC without AVX-512, 2026-11-22, 46 minutes): tau .978 with the truth under mixed load at 60
+rounds, .984 at 30, wall clock .388; bias at most 2.0 %; the model .968 with an error of 2.5 %, table made in 41 s.
+
 A neighbour is a process that trains the reference network on one thread, as another trial of a search does.
 """
 

@@ -115,7 +115,8 @@ class StepTime:
 
     Attributes:
         ratio: median over the rounds of the candidate's seconds over the reference's around it.
-        low, high: its 95 % interval (order statistics).
+        low, high: its 95 % interval (order statistics). It covers the noise of this sitting's steps; two sittings
+            differ by 1 to 2 % more, and under heavy load by 2 to 3 % (docs/log.md).
         precise: whether that became as narrow as was asked for.
         samples: seconds of every step that was timed, by this device's clock: CPU seconds on a CPU with one thread,
             wall clock with several, time between events on CUDA.

@@ -6,6 +6,7 @@ Runs in a child process of a worker. That child's parent imports this module onc
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +31,7 @@ BFLOAT16_MUST_BE_FASTER = 1.2
 
 def evaluate(task: TrialTask) -> Evaluation:
     """Measure, train and score one candidate."""
-    compute, image_size = task.compute, task.data.image_size
+    compute = task.compute
     set_up_process(compute)
     device = describe_device(compute)
     lane = lane_of(compute)
@@ -43,56 +44,53 @@ def evaluate(task: TrialTask) -> Evaluation:
         return Evaluation(status=TrialStatus.PRUNED, reason=reason, device=device, step_time=step_time)
     with lane.measuring():
         memory = measure_training_memory(task.arch, limit_bytes=task.memory_bytes, **_step_conditions(task))
+    measured = Evaluation(
+        status=TrialStatus.OK,
+        device=device,
+        step_time=step_time,
+        peak_memory_bytes=memory.peak_bytes,
+        max_batch_size=memory.largest_batch,
+    )
     data = prepare(task.data)
+    with lane.training() as at_step_boundary:
+        return _train_and_score(task, data, measured, at_step_boundary)
+
+
+def _train_and_score(
+    task: TrialTask, data: PreparedData, measured: Evaluation, at_step_boundary: Callable[[], None]
+) -> Evaluation:
+    compute, image_size = task.compute, task.data.image_size
     torch.manual_seed(task.seed)
     generator = torch.Generator().manual_seed(task.seed)
     network = build_network(
         task.arch, dropout=task.recipe.dropout, drop_path=task.recipe.drop_path, generator=generator
     )
     compute.place(network)
-    with lane.training() as at_step_boundary:
-        outcome = train(
-            network,
-            train_batches(
-                _on_device(data, "train", compute),
-                batch_size=task.batch_size,
-                steps=task.steps,
-                generator=generator,
-                augment=CropFlip.for_size(image_size, flip=data.flip) if task.recipe.augment else None,
-                channels_last=compute.channels_last,
-            ),
+    outcome = train(
+        network,
+        train_batches(
+            _on_device(data, "train", compute),
+            batch_size=task.batch_size,
             steps=task.steps,
-            recipe=task.recipe,
-            compute=compute,
-            at_step_boundary=at_step_boundary,
-        )
+            generator=generator,
+            augment=CropFlip.for_size(image_size, flip=data.flip) if task.recipe.augment else None,
+            channels_last=compute.channels_last,
+        ),
+        steps=task.steps,
+        recipe=task.recipe,
+        compute=compute,
+        at_step_boundary=at_step_boundary,
+    )
     if outcome.diverged:
-        return Evaluation(
-            status=TrialStatus.DIVERGED,
-            reason=f"the loss was not finite at step {outcome.steps}",
-            device=device,
-            step_time=step_time,
-            train_steps=outcome.steps,
-            peak_memory_bytes=memory.peak_bytes,
-            max_batch_size=memory.largest_batch,
-        )
+        reason = f"the loss was not finite at step {outcome.steps}"
+        return replace(measured, status=TrialStatus.DIVERGED, reason=reason, train_steps=outcome.steps)
     scored_on = eval_batches(
         _on_device(data, task.score_on, compute),
         batch_size=max(1, EVAL_PIXELS // image_size**2),
         channels_last=compute.channels_last,
     )
-    correct, count = accuracy(network, scored_on, compute)
-    return Evaluation(
-        status=TrialStatus.OK,
-        device=device,
-        step_time=step_time,
-        correct=correct,
-        num_evaluated=count,
-        train_steps=outcome.steps,
-        train_loss=outcome.loss,
-        peak_memory_bytes=memory.peak_bytes,
-        max_batch_size=memory.largest_batch,
-    )
+    correct, count = accuracy(network, scored_on, compute, at_step_boundary=at_step_boundary)
+    return replace(measured, correct=correct, num_evaluated=count, train_steps=outcome.steps, train_loss=outcome.loss)
 
 
 def _on_device(data: PreparedData, split: Split, compute: Compute) -> DeviceImages:

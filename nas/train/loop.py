@@ -121,8 +121,15 @@ def _all_finite(tensors: Iterable[Tensor]) -> bool:
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], compute: Compute) -> tuple[int, int]:
-    """(images classified correctly, images), over all batches, in evaluation mode."""
+def accuracy(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    compute: Compute,
+    *,
+    at_step_boundary: Callable[[], None] = lambda: None,
+) -> tuple[int, int]:
+    """(images classified correctly, images), over all batches, in evaluation mode; `at_step_boundary` is called after
+    each batch."""
     network.eval()
     correct = torch.zeros((), dtype=torch.int64, device=compute.device)
     seen = 0
@@ -131,4 +138,5 @@ def accuracy(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], compu
             logits = network(images)
         correct += (logits.argmax(1) == labels).sum()
         seen += len(labels)
+        at_step_boundary()
     return int(correct), seen
