@@ -65,7 +65,7 @@ class BudgetKeeper:
         self._devices = devices
         self._expected_s = expected_s
         self._longest_s = 0.0
-        self._running: dict[int, tuple[float, float]] = {}
+        self._running: dict[int, tuple[float, float | None]] = {}
         self._finished = 0
         self._device_seconds = 0.0
 
@@ -80,7 +80,7 @@ class BudgetKeeper:
         self._expected_s = seconds
 
     def start(self, index: int, now_s: float, expected_s: float | None = None) -> None:
-        self._running[index] = now_s, self._or_longest(expected_s)
+        self._running[index] = now_s, expected_s
 
     def _or_longest(self, expected_s: float | None) -> float:
         return self.expected_s if expected_s is None else expected_s
@@ -107,7 +107,9 @@ class BudgetKeeper:
             return self._finished + len(self._running)
         if self.budget.kind == "wall":
             return now_s
-        ahead = sum(max(expected_s, now_s - started_s) for started_s, expected_s in self._running.values())
+        ahead = sum(
+            max(self._or_longest(expected_s), now_s - started_s) for started_s, expected_s in self._running.values()
+        )
         return self._device_seconds + ahead * self._devices
 
     def admits(self, now_s: float, expected_s: float | None = None) -> bool:
