@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from nas.measure import Calibration, Prediction, StepTimeModel
 from results import TrialResult
 from search_space import ArchSpec
@@ -17,13 +19,13 @@ class Forecast:
     def __init__(self) -> None:
         self._model: StepTimeModel | None = None
         self._device = ""
-        self._seconds_per_ratio: list[float] = []
+        self._lengths: list[tuple[float, float]] = []
 
     def begin(self, calibration: Calibration, trials: Iterable[TrialResult]) -> None:
         """Predict from this calibration, corrected by the trials of earlier sessions."""
         self._model = StepTimeModel(calibration)
         self._device = calibration.conditions.device
-        self._seconds_per_ratio = []
+        self._lengths = []
         for trial in trials:
             self.learn(trial)
 
@@ -32,11 +34,19 @@ class Forecast:
         return self._model.predict(arch) if self._model else None
 
     def trial_seconds(self, predicted: Prediction | None) -> float | None:
-        """How long a trial of that step time is expected to take at most: as the slowest so far for its step time, at
-        the upper end of what is predicted. None where too little is known."""
-        if predicted is None or len(self._seconds_per_ratio) < MIN_TRIALS:
+        """How long a trial of that step time is expected to take at most. None where too little is known.
+
+        Seconds are a line in the step time, through those so far, neither part of it negative; as much is added as the
+        trial took longer that did worst by it: the load differs.
+        """
+        if predicted is None or len(self._lengths) < MIN_TRIALS:
             return None
-        return predicted.high * max(self._seconds_per_ratio)
+        from scipy.optimize import nnls
+
+        ratios, seconds = np.array(self._lengths).T
+        (fixed, per_ratio), _ = nnls(np.column_stack([np.ones_like(ratios), ratios]), seconds)
+        worst = float(np.max(seconds / (fixed + per_ratio * ratios)))
+        return float(worst * (fixed + per_ratio * predicted.ratio))
 
     def learn(self, trial: TrialResult) -> None:
         """A finished trial, whatever its status and its device: what was measured elsewhere teaches nothing."""
@@ -45,4 +55,4 @@ class Forecast:
             return
         self._model.learn(trial.arch, ratio, low, high)
         if trial.ok:
-            self._seconds_per_ratio.append(trial.seconds / ratio)
+            self._lengths.append((ratio, trial.seconds))

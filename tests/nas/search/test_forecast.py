@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nas.device import Compute
-from nas.measure import Calibration, Conditions, space_parts
+from nas.measure import Calibration, Conditions, Prediction, space_parts
 from nas.measure.calibration import PartTime
 from nas.search.config import SearchConfig
 from nas.search.forecast import Forecast
@@ -106,12 +108,24 @@ def test_what_was_measured_on_another_device_teaches_nothing(forecast: Forecast,
 
 def test_a_trials_length_follows_its_step_time_once_three_were_seen(forecast: Forecast, small_space: Space) -> None:
     archs = networks(small_space, 4)
-    predicted = [forecast.step_time(arch) for arch in archs]
-    for index, arch in enumerate(archs[:3]):
-        assert forecast.trial_seconds(predicted[3]) is None
-        forecast.learn(trial(arch, 2.0, index=index, seconds=10.0 + index))
-    assert predicted[3] is not None
-    assert forecast.trial_seconds(predicted[3]) == pytest.approx(predicted[3].high * 12.0 / 2.0)
+    predicted = Prediction(ratio=4.0, low=3.9, high=4.1)
+    # 5 s and 3 s more for each unit of step time; the last took a tenth longer than that.
+    for index, (arch, ratio) in enumerate(zip(archs, (1.0, 2.0, 3.0), strict=False)):
+        assert forecast.trial_seconds(predicted) is None
+        forecast.learn(trial(arch, ratio, index=index, seconds=5.0 + 3.0 * ratio))
+    assert forecast.trial_seconds(predicted) == pytest.approx(17.0)
+    assert forecast.trial_seconds(None) is None
+    forecast.learn(trial(archs[3], 3.0, index=3, seconds=15.4))
+    assert 17.0 < (forecast.trial_seconds(predicted) or 0.0) < 1.2 * 17.0
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(1, 1000)), min_size=3, max_size=10))
+def test_no_trial_so_far_took_longer_than_one_like_it_is_expected_to(told: list[tuple[float, float]]) -> None:
+    forecast = Forecast()
+    forecast._lengths = told
+    for ratio, seconds in told:
+        assert (forecast.trial_seconds(Prediction(ratio=ratio, low=ratio, high=ratio)) or 0.0) >= seconds * (1 - 1e-9)
 
 
 def test_an_earlier_sessions_trials_count(calibration: Calibration, forecast: Forecast, small_space: Space) -> None:
