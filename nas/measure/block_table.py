@@ -164,12 +164,16 @@ def calibrate(
     with random_state_kept(compute):
         calls = [_part_call(part, space.reference, tensors, recipe, compute, generator) for part in parts]
         rounds = _rounds(calls, step, compute, ends=start + seconds, rng=random.Random(seed))
+    conditions = conditions_here(recipe=recipe, compute=compute, batch_size=batch_size, image_size=image_size)
+    # Of another space with the same reference network: its parts stay known.
+    kept = load_calibration(conditions, versions_here(), space.reference)
     calibration = Calibration(
-        conditions=conditions_here(recipe=recipe, compute=compute, batch_size=batch_size, image_size=image_size),
+        conditions=conditions,
         versions=versions_here(),
         reference=space.reference,
         reference_s=median(taken for found in rounds for taken in found.reference_s),
-        parts={
+        parts=(kept.parts if kept else {})
+        | {
             part.name: PartTime(ratio=median(found.ratios[index] for found in rounds), num_rounds=len(rounds))
             for index, part in enumerate(parts)
         },

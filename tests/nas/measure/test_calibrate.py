@@ -124,3 +124,16 @@ def test_a_batch_of_one_is_refused_before_anything_is_timed(small_space: Space) 
     with pytest.raises(ValueError, match="batch_size must be at least 2, got 1"):
         calibrate(small_space, **(SETTING | {"batch_size": 1}), seconds=0.0)
     assert kept_calibration(small_space, **SETTING) is None
+
+
+def test_two_spaces_with_one_reference_are_both_served(made: Calibration, small_space: Space) -> None:
+    save_calibration(made)
+    deeper = replace(small_space.stages[-1], depth=(1, 2))
+    wider = replace(small_space, name="wider", stages=(*small_space.stages[:-1], deeper))
+    assert kept_calibration(wider, **SETTING) is None
+    both = calibrate(wider, **SETTING, seconds=0.0)
+    assert set(both.parts) > set(made.parts)
+    assert kept_calibration(wider, **SETTING) == kept_calibration(small_space, **SETTING) == both
+    again = calibrate(small_space, **SETTING, seconds=0.0)
+    assert set(again.parts) == set(both.parts)
+    assert kept_calibration(wider, **SETTING) == again
