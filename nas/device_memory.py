@@ -35,7 +35,7 @@ def peak_bytes_added(build: Build, compute: Compute) -> int | None:
     Returns:
         Bytes: in use by torch's allocator on CUDA, where what it keeps in reserve is not counted; resident in this
         process on Linux. None where the system does not say: not Linux, or the high-water mark cannot be reset (no
-        /proc/self/clear_refs) and was higher before.
+        /proc/self/clear_refs) and was higher before, or so little that it drowns in what else the process holds.
 
     Raises:
         torch.OutOfMemoryError: on CUDA, where it does not fit.
@@ -63,7 +63,8 @@ def _peak_bytes_added(build: Build, compute: Compute) -> int | None:
     peak = _peak_bytes(compute)
     del repeat
     give_back_memory(compute)
-    return max(0, peak - _bytes_in_use(compute)) if peak > before else None
+    added = peak - _bytes_in_use(compute)
+    return added if peak > before and added > 0 else None
 
 
 def give_back_memory(compute: Compute) -> None:

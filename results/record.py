@@ -100,7 +100,7 @@ class TrialResult:
         train_loss: training loss at the end.
         peak_memory_bytes: peak memory of one training step: of the allocator on CUDA, resident memory of the process
             that the step added otherwise.
-        max_batch_size: the largest batch whose training step fits in the trial's memory.
+        max_batch_size: the largest batch whose training step fits in the trial's memory, 0 for none.
         decisions: the candidate as the space encodes it.
         arch: the network.
     """
@@ -156,10 +156,10 @@ class TrialResult:
         _check_count("index", self.index, MAX_INDEX)
         for name in ("seed", "params", "macs"):
             _check_count(name, getattr(self, name))
-        for name in ("train_steps", "peak_memory_bytes"):
+        for name in ("train_steps", "peak_memory_bytes", "max_batch_size"):
             if getattr(self, name) is not None:
                 _check_count(name, getattr(self, name))
-        for name in ("num_evaluated", "step_time_n", "max_batch_size"):
+        for name in ("num_evaluated", "step_time_n"):
             if getattr(self, name) is not None:
                 _check_count(name, getattr(self, name), low=1)
         for name in ("seconds", "device_seconds", "started_s", "ended_s"):

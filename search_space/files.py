@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+import stat
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -204,9 +205,13 @@ def parse_yaml(kind: type[T], text: str) -> T:
 def read_text(path: Path) -> str:
     """A small text file, or an error that says what is wrong with it."""
     try:
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise ValueError(f"{path}: must be a regular file")
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise ValueError(f"{path}: must be at most {MAX_BYTES} bytes, got {path.stat().st_size}")
-        return path.read_text(encoding="utf-8")
+        return data.decode()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

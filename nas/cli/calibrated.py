@@ -13,13 +13,14 @@ SLOWEST = 5
 
 
 def _facts(calibration: Calibration) -> dict[str, Any]:
+    path = calibration_path(calibration.conditions, calibration.versions, calibration.reference)
     return {
         "num_parts": len(calibration.parts),
         "num_rounds": max(part.num_rounds for part in calibration.parts.values()),
         "seconds": calibration.seconds,
         "reference_ms": 1000 * calibration.reference_s,
         "made_at": calibration.made_at,
-        "path": str(calibration_path(calibration.conditions, calibration.versions, calibration.reference)),
+        "path": str(path) if path.is_file() else None,
     }
 
 
@@ -38,7 +39,7 @@ def calibration_text(calibration: Calibration, space_name: str) -> str:
         [
             f"calibration of {space_name}: {facts['num_parts']} parts, {facts['num_rounds']} rounds, "
             f"{facts['seconds']:.0f} s; a step of the reference takes {facts['reference_ms']:.2f} ms",
-            f"kept in {facts['path']}",
+            f"kept in {facts['path']}" if facts["path"] else "it could not be kept",
             "",
             text_table(("slowest parts", "ratio", "ms"), cells, left=("slowest parts",)),
         ]

@@ -16,8 +16,10 @@ from nas.cli.measured import Measured, Row, conditions_text, measured_text
 from nas.cli.setting import SettingOptions, find_setting
 from nas.isolate import run_in_child
 from nas.measure import Calibration, Conditions, Precision, Prediction, StepTimeModel, network_parts
+from nas.measure.calibration import CALIBRATIONS
 from nas.measure.report import Setting
 from nas.text import printable
+from nas.user_folders import cache_folder
 from results import TrialStatus, environment
 from search_space import ArchSpec
 
@@ -150,6 +152,8 @@ def _calibration(setting: Setting, config: Config) -> Calibration | None:
     """A new one where it is asked for; else the kept one, where that is of use."""
     found: Calibration | None = None
     if config.calibrate:
+        # Now, and not after a minute's work.
+        (cache_folder() / CALIBRATIONS).mkdir(mode=0o700, parents=True, exist_ok=True)
         print_note(
             f"calibrating {setting.space.name} for {setting.space.head.num_classes} classes at {setting.image_size} "
             "px: this takes about 45 s, and longer where steps are long ..."

@@ -7,6 +7,7 @@ a part's time = median over rounds of (its seconds / the mean of the two referen
 
 import random
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from nas.measure.calibration import Calibration, PartTime, load_calibration, sav
 from nas.measure.networks import conditions_here, random_state_kept, training_step_call
 from nas.measure.parts import HEAD, STEM, Part, space_parts
 from nas.train import Recipe, make_optimizer
+from results import RunWriteError
 from results.provenance import versions
 from search_space import ArchSpec, HeadSpec, Space, StageSpec, StemSpec, build_network
 
@@ -145,9 +147,10 @@ def calibrate(
 
     A first round does not count; then there are from 4 to 24, so a space whose steps are long takes longer.
 
+    Where the result cannot be kept it is given back with a warning.
+
     Raises:
         ValueError: for a batch of one image, of which batch norm can take no statistics.
-        OSError, RunWriteError: where the result cannot be kept.
     """
     start = time.monotonic()
     parts = space_parts(space, image_size)
@@ -180,7 +183,10 @@ def calibrate(
         seconds=time.monotonic() - start,
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    save_calibration(calibration)
+    try:
+        save_calibration(calibration)
+    except (OSError, RunWriteError) as error:
+        warnings.warn(f"the calibration holds for now, but could not be kept: {error}", stacklevel=2)
     return calibration
 
 

@@ -17,8 +17,9 @@ from nas.user_folders import cache_folder
 from results.durable import RunError, read_bounded, write_atomically
 from search_space import ArchSpec, parse_json
 
-__all__ = ["Calibration", "PartTime", "calibration_path", "load_calibration", "save_calibration"]
+__all__ = ["CALIBRATIONS", "Calibration", "PartTime", "calibration_path", "load_calibration", "save_calibration"]
 
+CALIBRATIONS = "step-time"
 MAX_BYTES = 16 << 20
 
 
@@ -57,8 +58,9 @@ class Calibration:
     made_at: str
 
     def __post_init__(self) -> None:
-        if not 0 < self.reference_s < 1e6:
-            raise ValueError(f"Calibration.reference_s must be above 0 and below 1e6, got {self.reference_s}")
+        for name in ("reference_s", "seconds"):
+            if not 0 < getattr(self, name) < 1e6:
+                raise ValueError(f"Calibration.{name} must be above 0 and below 1e6, got {getattr(self, name)}")
 
     def has(self, parts: Iterable[Part]) -> bool:
         """Whether every one of these parts was timed."""
@@ -69,7 +71,7 @@ def calibration_path(conditions: Conditions, versions: dict[str, str], reference
     """Where a calibration made under these is kept."""
     facts = {"conditions": asdict(conditions), "versions": versions, "reference": reference.key}
     name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
-    return cache_folder() / "step-time" / f"{name}.json"
+    return cache_folder() / CALIBRATIONS / f"{name}.json"
 
 
 def save_calibration(calibration: Calibration) -> Path:

@@ -22,6 +22,7 @@ __all__ = ["Driver", "SearchEnd"]
 
 PROBE_INDEX = -1
 PROBE_DEADLINE_S = 900.0
+CALIBRATION_DEADLINE_S = 7200.0
 SLOWER_THAN_REFERENCE = 2.0
 DEADLINE_TIMES = 10.0
 MIN_DEADLINE_S = 120.0
@@ -130,15 +131,16 @@ class Driver:
             f"space {plan.space.name} at {plan.image_size} px, {plan.steps} steps of {plan.batch_size} images a trial, "
             f"{self._resources.workers} at once, budget {budget.describe(budget.amount)}"
         )
+        calibrates = plan.config.max_step_time is not None
         probe_call = TrialCall(
             index=PROBE_INDEX,
             task=self._task,
-            deadline_s=PROBE_DEADLINE_S,
+            deadline_s=PROBE_DEADLINE_S + (CALIBRATION_DEADLINE_S if calibrates else 0),
             share_of_node=self._share,
             probe=ProbeRequest(
                 space=plan.space,
                 choose_dtype=choose_dtype and plan.config.dtype == "auto",
-                calibrate=plan.config.max_step_time is not None,
+                calibrate=calibrates,
             ),
         )
         try:

@@ -104,7 +104,7 @@ def test_counts_are_plain_integers(trial: MakeTrial, name: str, value: object) -
         ({"step_time_predicted_low": None}, "step_time_predicted, its _low and its _high must be given together"),
         ({"step_time_predicted": 0.0, "step_time_predicted_low": 0.0}, "step_time_predicted must be above 0"),
         ({"step_time_predicted": 1.5}, r"step_time_predicted must lie in its interval \[0.8, 1.4\], got 1.5"),
-        ({"max_batch_size": 0}, "max_batch_size must be an integer from 1"),
+        ({"max_batch_size": -1}, "max_batch_size must be an integer from 0"),
         ({"decisions": (1, -1)}, "decisions must be an integer"),
     ],
 )

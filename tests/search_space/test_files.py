@@ -1,5 +1,6 @@
 """The file border: every fault of a file is a ValueError that a person can act on."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,11 @@ def test_read_text_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
 def test_unknown_name_suggests_the_nearest_or_lists_all() -> None:
     assert str(unknown_name("fruit", "aple", ["pear", "apple"])) == "unknown fruit 'aple': did you mean 'apple'?"
     assert str(unknown_name("fruit", "xyz", ["pear", "apple"])) == "unknown fruit 'xyz': known are ['apple', 'pear']"
+
+
+def test_what_is_no_regular_file_is_refused_unread(tmp_path: Path) -> None:
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.json")
+    for name in ("endless.json", "pipe.json"):
+        with pytest.raises(ValueError, match=f"{name}: must be a regular file"):
+            read_text(tmp_path / name)

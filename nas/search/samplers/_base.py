@@ -74,30 +74,32 @@ class Sampler(ABC):
         Raises:
             SpaceExhausted: where none is found; the search ends.
         """
-        refusals: list[Refusal] = []
+        refused: dict[str, Refusal] = {}
+        draws = 0
         for attempt in range(self.MAX_TRIES):
+            draws += 1
             decisions = self._propose(index, attempt)
             arch = self._space.decode(decisions)
-            refusal = self._refusal(arch)
+            refusal = refused.get(arch.key) or self._refusal(arch)
             if refusal is not None:
-                refusals.append(refusal)
+                refused[arch.key] = refusal
                 self._reject(index)
             elif arch.key in self._proposed:
                 self._reject(index)
-                if len(self._proposed) >= self._space.size():
-                    break
             else:
                 self._proposed.add(arch.key)
                 return Candidate(index=index, arch=arch, decisions=self._space.encode(arch))
-        raise SpaceExhausted(self._why_exhausted(refusals))
+            if len(refused) + len(self._proposed) >= self._space.size():
+                break
+        raise SpaceExhausted(self._why_exhausted(list(refused.values()), draws))
 
-    def _why_exhausted(self, refusals: list[Refusal]) -> str:
+    def _why_exhausted(self, refusals: list[Refusal], draws: int) -> str:
         name, tried = self._space.name, len(self._proposed)
         if not refusals or tried:
             return f"no network of the space {name} is left to try: {tried:,} were proposed"
         seen = [_range_text(quantity, refusals) for quantity in dict.fromkeys(each.quantity for each in refusals)]
-        draws = f"was found in {len(refusals):,} draws"
-        return f"no network of the space {name} within the limits {draws}; refused were {' and '.join(seen)}"
+        found = f"was found in {draws:,} draws"
+        return f"no network of the space {name} within the limits {found}; refused were {' and '.join(seen)}"
 
     def tell(self, candidate: Candidate, result: TrialResult) -> None:
         """What came of a candidate of this sampler, whatever its status."""

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -137,3 +138,11 @@ def test_two_spaces_with_one_reference_are_both_served(made: Calibration, small_
     again = calibrate(small_space, **SETTING, seconds=0.0)
     assert set(again.parts) == set(both.parts)
     assert kept_calibration(wider, **SETTING) == again
+
+
+def test_what_cannot_be_kept_is_not_lost(small_space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "step-time").write_text("a file where the folder should be")
+    monkeypatch.setenv("NAS_CACHE_DIR", str(tmp_path))
+    with pytest.warns(UserWarning, match="holds for now, but could not be kept"):
+        made = calibrate(small_space, recipe=Recipe(), compute=Compute(), batch_size=4, image_size=8, seconds=0.0)
+    assert made.has(space_parts(small_space, 8))
