@@ -116,7 +116,12 @@ def gpu_memory_bytes(compute: Compute) -> int:
     return int(total * torch.cuda.get_per_process_memory_fraction(index))
 
 
-def private_bytes() -> int:
-    """Resident memory of this process less what it shares with others: what a trial's limit is about."""
-    memory = psutil.Process().memory_info()
+def private_bytes(pid: int | None = None) -> int:
+    """Resident memory of a process (None: this one) less what it shares with others, as the data set's map of a file:
+    what a trial's limit is about.
+
+    Raises:
+        psutil.Error: for a process that is not there.
+    """
+    memory = psutil.Process(pid).memory_info()
     return int(memory.rss - getattr(memory, "shared", 0))

@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 import psutil
 
+from nas.device_memory import private_bytes
+
 __all__ = ["ChildOutcome", "run_in_child"]
 
 _PRELOAD = ["nas.search.evaluate", "scipy.stats"]
@@ -61,7 +63,9 @@ def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: in
         while not receiver.poll(_LOOK_EVERY_S):
             if time.monotonic() > end:
                 return ChildOutcome(ended="timed_out", reason=f"took longer than its deadline of {deadline_s:.0f} s")
-            held = _private_bytes(child.pid)
+            held = 0
+            with contextlib.suppress(psutil.Error):
+                held = private_bytes(child.pid)
             if memory_bytes is not None and held > memory_bytes:
                 reason = f"held {held / 2**20:.0f} MiB of memory, its limit is {memory_bytes / 2**20:.0f} MiB"
                 return ChildOutcome(ended="out_of_memory", reason=reason)
@@ -85,15 +89,6 @@ def _main_module_hidden() -> Iterator[None]:
         finally:
             if main is not None:
                 sys.modules["__main__"] = main
-
-
-def _private_bytes(pid: int | None) -> int:
-    """Resident memory of a process less what it shares with others (the data set is a shared map of a file)."""
-    try:
-        memory = psutil.Process(pid).memory_info()
-    except psutil.Error:
-        return 0
-    return int(memory.rss - getattr(memory, "shared", 0))
 
 
 def _received(receiver: Connection) -> ChildOutcome | None:

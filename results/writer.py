@@ -114,8 +114,8 @@ class RunWriter:
 
     @classmethod
     def resume(cls, folder: Path | str) -> Self:
-        """Go on with a run: a torn last line is cut away, and told in `notes`. The config of
-        a run of an older schema version says today's from now on, as the lines that are added are of it.
+        """Go on with a run: a torn last line is cut away, and told in `notes`. The config of a run of an
+        older schema version says today's from now on, as the lines that are added are of it.
 
         Raises:
             RunError: where there is no run, it is damaged, or another process is writing it.

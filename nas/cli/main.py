@@ -6,18 +6,17 @@ text) and `run(config: Config) -> int`. Adding one is a row of `COMMANDS`.
 Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 """
 
-import contextlib
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+
+from nas.signals import STOPPING, handling
 
 __all__ = ["COMMANDS", "main"]
 
@@ -135,20 +134,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM is as good as Ctrl-C: it ends a command with 130, wherever it stands."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Run `nas` with `args` (None: the process's own) and return its exit code."""
     args = list(sys.argv[1:] if args is None else args)
@@ -168,7 +153,8 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"nas {version('trainaware-nas')}")
             code = DONE
         elif args[0] in COMMANDS:
-            with _interruptible():
+            # SIGTERM is as good as Ctrl-C: it ends a command with 130, wherever it stands.
+            with handling(dict.fromkeys(STOPPING, _interrupt)):
                 code = _guarded(args[0], args[1:])
         else:
             code = _unknown(args[0], as_json="--json" in args)

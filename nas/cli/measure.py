@@ -138,13 +138,12 @@ def _on_device(setting: Setting, choice: str) -> tuple[Setting, Conditions]:
         raise ValueError("device must be cpu or auto where torch finds no GPU, got 'cuda'")
     device, name = found
     setting = replace(setting, compute=replace(setting.compute, device=device))
-    return setting, Conditions(
-        device=name,
+    return setting, Conditions.of(
+        name,
+        recipe=setting.recipe,
         compute=setting.compute,
         batch_size=setting.batch_size,
         image_size=setting.image_size,
-        optimizer=setting.recipe.optimizer,
-        drop_path=setting.recipe.drop_path,
     )
 
 

@@ -15,13 +15,8 @@ __all__ = ["conditions_here", "measure_step_time", "random_state_kept", "trainin
 
 def conditions_here(*, recipe: Recipe, compute: Compute, batch_size: int, image_size: int) -> Conditions:
     """The conditions of a measurement in this process."""
-    return Conditions(
-        device=describe_device(compute),
-        compute=compute,
-        batch_size=batch_size,
-        image_size=image_size,
-        optimizer=recipe.optimizer,
-        drop_path=recipe.drop_path,
+    return Conditions.of(
+        describe_device(compute), recipe=recipe, compute=compute, batch_size=batch_size, image_size=image_size
     )
 
 

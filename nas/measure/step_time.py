@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any, ClassVar, NamedTuple, Self, get_args
 
 from nas.device import Compute, StepClock
-from nas.train import OptimizerName
+from nas.train import OptimizerName, Recipe
 
 __all__ = ["Conditions", "Interval", "Precision", "Samples", "StepTime", "interval", "time_in_turn"]
 
@@ -51,6 +51,18 @@ class Conditions:
             raise ValueError(f"Conditions.optimizer must be one of {choices}, got {self.optimizer!r}")
         if not 0 <= self.drop_path < 1:
             raise ValueError(f"Conditions.drop_path must be at least 0 and below 1, got {self.drop_path}")
+
+    @classmethod
+    def of(cls, device: str, *, recipe: Recipe, compute: Compute, batch_size: int, image_size: int) -> Self:
+        """Those of steps of `recipe` on the device of that name."""
+        return cls(
+            device=device,
+            compute=compute,
+            batch_size=batch_size,
+            image_size=image_size,
+            optimizer=recipe.optimizer,
+            drop_path=recipe.drop_path,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
-from nas.search.session import STOPPING, handling
 from nas.search.task import Probe
 from nas.search.worker import TrialCall, run_trial
+from nas.signals import STOPPING, handling
 
 if TYPE_CHECKING:
     from nas.search.tune_searcher import LoopSearcher

@@ -12,20 +12,18 @@ import shutil
 import signal
 import socket
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import psutil
 
-__all__ = ["STOPPING", "Cluster", "Node", "handling", "ray_session"]
+from nas.signals import STOPPING, handling
 
-Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+__all__ = ["Cluster", "Node", "ray_session"]
+
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
@@ -158,20 +156,6 @@ def _sessions_of_their_own() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = plain
-
-
-@contextlib.contextmanager
-def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
-    """Signal handlers for a while; as they were where this is not the main thread, which alone may set them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
