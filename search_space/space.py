@@ -20,11 +20,11 @@ from typing import Any, ClassVar, Self
 from search_space.choices import Decision, StageChoices
 from search_space.counting import count_sequences, layer_sequence, read_sequence
 from search_space.spec import Activation, ArchSpec, HeadSpec, Padding, StageSpec, StemSpec, check_integer
+from search_space.variation import MAX_TRIES, cross_over, draw, mutate
 
 __all__ = ["Space"]
 
 MAX_STAGES = 64
-MAX_TRIES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,57 +154,33 @@ class Space:
         stages = zip(self.stages, self._parts, strict=True)
         return tuple(flag for stage, part in stages for flag in stage.active(chosen[part]))
 
-    def canonical_indices(self, indices: Sequence[int]) -> tuple[int, ...]:
-        """The same description with every inactive decision at 0. `encode(decode(indices))` goes further: it is equal
-        for all descriptions of one network."""
-        return tuple(position if active else 0 for position, active in zip(indices, self.active(indices), strict=True))
-
-    def _draw(self, rng: random.Random) -> list[int]:
-        return [rng.randrange(len(decision.values)) for decision in self.decisions]
+    def canonical(self, indices: Sequence[int]) -> tuple[int, ...]:
+        """The smallest indices that mean the same network: equal for all descriptions of it."""
+        return self.encode(self.decode(indices))
 
     def sample(self, rng: random.Random) -> ArchSpec:
         """A network, each decision drawn uniformly and on its own: uniform over indices, and so not over networks
         where several indices mean one."""
-        return self.decode(self._draw(rng))
+        return self.decode(draw(self.decisions, rng))
 
     def mutate(self, arch: ArchSpec, rng: random.Random) -> ArchSpec:
-        """Another network, by changing one active decision of `arch` (uniformly drawn, to a uniformly drawn other
-        value). Decisions that the change wakes take a random value.
-
-        Where the change gives the same network in other words, it is kept and one more is made, up to a limit.
+        """Another network, by changing one active decision of `arch`; see `variation.mutate`.
 
         Raises:
             ValueError: where `arch` is not in the space, or no other network was found.
         """
-        layers, indices = layer_sequence(arch), self.encode(arch)
-        for _ in range(MAX_TRIES if self.decisions else 0):
-            flags = self.active(indices)
-            drawn = zip(indices, self._draw(rng), flags, strict=True)
-            changed = [position if active else fresh for position, fresh, active in drawn]
-            place = rng.choice([place for place, active in enumerate(flags) if active])
-            others = [value for value in range(len(self.decisions[place].values)) if value != indices[place]]
-            changed[place] = rng.choice(others)
-            mutant, indices = self.decode(changed), self.canonical_indices(changed)
-            if layer_sequence(mutant) != layers:
-                return mutant
-        raise ValueError(f"no other network found in {MAX_TRIES} changes; space {self.name} holds {self.size()}")
+        mutant = mutate(self, self.encode(arch), rng)
+        if mutant is None:
+            raise ValueError(f"no other network found in {MAX_TRIES} changes; space {self.name} holds {self.size()}")
+        return self.decode(mutant)
 
     def cross_over(self, first: ArchSpec, second: ArchSpec, rng: random.Random) -> ArchSpec:
-        """A network that takes each decision from one of two parents, with equal chances; from the one in which the
-        decision is active, where it is in one only.
+        """A network that takes each decision from one of two parents; see `variation.cross_over`.
 
         Raises:
             ValueError: where a parent is not in the space.
         """
-        parents = [self.encode(first), self.encode(second)]
-        active = [self.active(indices) for indices in parents]
-        child = []
-        for place in range(len(self.decisions)):
-            drawn = rng.randrange(2)
-            if active[0][place] != active[1][place]:
-                drawn = 0 if active[0][place] else 1
-            child.append(parents[drawn][place])
-        return self.decode(child)
+        return self.decode(cross_over(self, self.encode(first), self.encode(second), rng))
 
     @property
     def num_encodings(self) -> int:

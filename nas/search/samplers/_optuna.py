@@ -1,43 +1,49 @@
 """Optuna's samplers, asked and told in memory: the run's own record is what lasts."""
 
-import random
-from typing import Any
+from abc import abstractmethod
+from typing import ClassVar, TypeVar
 
 import optuna
 
-from nas.search.samplers._base import Candidate, Sampler
+from nas.search.samplers._base import Sampler
+from nas.search.samplers._domain import Candidate, Domain, Goal, Outcome
 
-__all__ = ["TPESampler"]
+__all__ = ["NSGA2Sampler", "OptunaSampler", "TPESampler"]
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
+T = TypeVar("T")
 
-class TPESampler(Sampler):
-    """Tree-structured Parzen estimator (Optuna's, multivariate, running trials counted as bad) on the reward."""
 
-    START_UP_TRIALS = 16
-    MODEL_TRIES = 50
+class OptunaSampler(Sampler[T]):
+    """A study in memory over the domain's decisions: one objective, the reward, or for a front three of them. What
+    failed, or is outside the limits, is told as failed."""
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+    MODEL_TRIES: ClassVar[int] = 50
+
+    def __init__(self, domain: Domain[T], *, goal: Goal, seed: int) -> None:
+        super().__init__(domain, goal=goal, seed=seed)
         self._distributions: dict[str, optuna.distributions.BaseDistribution] = {
             decision.name: optuna.distributions.CategoricalDistribution(range(len(decision.values)))
-            for decision in self._space.decisions
+            for decision in domain.decisions
         }
-        self._study = optuna.create_study(direction="maximize")
+        directions = ["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
+        self._study = optuna.create_study(directions=directions)
         self._running: dict[int, optuna.trial.Trial] = {}
+
+    @abstractmethod
+    def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        """Optuna's sampler for one proposal."""
 
     def _propose(self, index: int, attempt: int) -> tuple[int, ...]:
         if attempt >= self.MODEL_TRIES:
             # Late in a small space, and under limits that few networks keep to, the model proposes what is known or
             # refused again and again: draw at random instead. The study is told of what comes of it.
-            return self._space.encode(self._space.sample(random.Random(f"{self._seed}:{index}:{attempt}")))
-        self._study.sampler = optuna.samplers.TPESampler(
-            seed=hash_seed(self._seed, index, attempt),
-            n_startup_trials=self.START_UP_TRIALS,
-            multivariate=True,
-            constant_liar=True,
-        )
+            return self._draw(index, attempt)
+        return self._ask(index, attempt)
+
+    def _ask(self, index: int, attempt: int) -> tuple[int, ...]:
+        self._study.sampler = self._optuna_sampler(int(self._generator(index, attempt).integers(2**32)))
         trial = self._study.ask(self._distributions)
         self._running[index] = trial
         return tuple(trial.params[name] for name in self._distributions)
@@ -46,28 +52,48 @@ class TPESampler(Sampler):
         if index in self._running:
             self._study.tell(self._running.pop(index), state=optuna.trial.TrialState.FAIL)
 
-    def _learn(self, candidate: Candidate, score: float | None) -> None:
-        trial = self._running.pop(candidate.index, None)
-        if trial is None:
-            self._recover(candidate, score)
-        elif score is None:
+    def _take(self, candidate: Candidate[T]) -> None:
+        running = self._running.get(candidate.index)
+        if running is None or tuple(running.params.values()) != candidate.decisions:
+            # Drawn at random, on record from an earlier session, or described otherwise.
+            self._reject(candidate.index)
+            self._study.enqueue_trial(dict(zip(self._distributions, candidate.decisions, strict=True)))
+            self._ask(candidate.index, 0)
+
+    def _learn(self, candidate: Candidate[T], outcome: Outcome) -> None:
+        trial, values = self._running.pop(candidate.index), self._values(candidate, outcome)
+        if values is None:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
-            self._study.tell(trial, score)
+            self._study.tell(trial, values)
 
-    def _recover(self, candidate: Candidate, score: float | None) -> None:
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState.FAIL if score is None else optuna.trial.TrialState.COMPLETE,
-                params=dict(zip(self._distributions, candidate.decisions, strict=True)),
-                distributions=self._distributions,
-                value=score,
-            )
+    def _values(self, candidate: Candidate[T], outcome: Outcome) -> list[float] | None:
+        costs = self._costs(candidate.arch)
+        reward = self._goal.reward(outcome, costs)
+        if reward is None:
+            return None
+        if not self._goal.front:
+            return [reward]
+        assert outcome.accuracy is not None, "what has a reward has an accuracy"
+        assert outcome.step_time is not None, "what has a reward has a step time"
+        return [outcome.accuracy, outcome.step_time, float(costs.params)]
+
+
+class TPESampler(OptunaSampler[T]):
+    """Tree-structured Parzen estimator (Optuna's, multivariate, running trials counted as bad)."""
+
+    START_UP_TRIALS: ClassVar[int] = 16
+
+    def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=self.START_UP_TRIALS, multivariate=True, constant_liar=True
         )
 
 
-def hash_seed(*parts: int) -> int:
-    """One 32-bit seed of several numbers, so that neighbouring trials draw unrelated numbers."""
-    import numpy as np
+class NSGA2Sampler(OptunaSampler[T]):
+    """NSGA-II (Deb et al., 2002; Optuna's). For the reward it is a plain genetic algorithm."""
 
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+    POPULATION: ClassVar[int] = 20
+
+    def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.NSGAIISampler(seed=seed, population_size=self.POPULATION)
