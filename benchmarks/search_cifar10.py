@@ -197,7 +197,7 @@ def main() -> None:
     task, space = task_of(run)
     best = run.best(device=arguments.device)
     assert best is not None, "the search found no network"
-    print(f"winner: trial {best.index}, {best.arch}")
+    print(f"winner: trial {best.trial}, {best.arch}")
     rng = random.Random(2026)
     contestants = [
         Contestant(name="winner of the search", arch=best.arch),

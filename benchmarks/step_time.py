@@ -58,7 +58,7 @@ def space_of(run: Run) -> Space:
 
 def split(run: Run) -> tuple[list[TrialResult], list[TrialResult]]:
     """The networks that are tested, and the others."""
-    trials = list(run.ok)
+    trials = [trial for trial in run.ok if not trial.repeat]
     random.Random(2026).shuffle(trials)
     return trials[:NUM_TESTED], trials[NUM_TESTED:]
 

@@ -1,22 +1,24 @@
-"""What was measured and what it shows: the record of a trial, the folder of a run, reward, Pareto front, tables.
+"""What was measured and what it shows: the record of a trial, the folder of a run, its networks, reward, Pareto front.
 
 No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
 """
 
 from results.devices import by_device
 from results.durable import RunError, RunWriteError
-from results.pareto import Limits, accuracy_interval, fronts_by_device, hypervolume, pareto_front
+from results.limits import Limits
+from results.networks import Network, networks, networks_by_device
+from results.pareto import best_network, hypervolume, pareto_front
 from results.provenance import environment
 from results.record import TrialResult, TrialStatus
 from results.reward import Objective, reward
-from results.store import SCHEMA_VERSION, Run, best_trial
-from results.tables import FrontRow, front_csv, front_rows, front_text, summarize, text_table
+from results.store import SCHEMA_VERSION, Run
+from results.tables import best_text, front_csv, front_text, summarize, text_table
 from results.writer import RunWriter, check_run_name
 
 __all__ = [
     "SCHEMA_VERSION",
-    "FrontRow",
     "Limits",
+    "Network",
     "Objective",
     "Run",
     "RunError",
@@ -24,16 +26,16 @@ __all__ = [
     "RunWriter",
     "TrialResult",
     "TrialStatus",
-    "accuracy_interval",
-    "best_trial",
+    "best_network",
+    "best_text",
     "by_device",
     "check_run_name",
     "environment",
     "front_csv",
-    "front_rows",
     "front_text",
-    "fronts_by_device",
     "hypervolume",
+    "networks",
+    "networks_by_device",
     "pareto_front",
     "reward",
     "summarize",

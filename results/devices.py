@@ -1,10 +1,20 @@
 """Trials by the device that measured them: step times of different devices, and their ratios, do not compare."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeVar
 
 from results.record import TrialResult
 
 __all__ = ["by_device", "count_text", "one_device"]
+
+
+class _Measured(Protocol):
+    @property
+    def device(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Measured)
 
 
 def by_device(trials: Iterable[TrialResult]) -> dict[str, list[TrialResult]]:
@@ -16,22 +26,22 @@ def by_device(trials: Iterable[TrialResult]) -> dict[str, list[TrialResult]]:
     return groups
 
 
-def count_text(groups: Mapping[str, Sequence[TrialResult]]) -> str:
+def count_text(counts: Mapping[str, int]) -> str:
     """Each device's name, quoted, with its number of trials."""
-    return ", ".join(f"{device!r} ({len(trials)})" for device, trials in groups.items())
+    return ", ".join(f"{device!r} ({count})" for device, count in counts.items())
 
 
-def one_device(trials: Iterable[TrialResult]) -> list[TrialResult]:
-    """`trials`, which are all `ok`, where one device measured them all.
+def one_device(measured: Iterable[T]) -> list[T]:
+    """`measured`, trials or networks, where one device measured them all.
 
     Raises:
         ValueError: naming the devices, where they are several.
     """
-    trials = list(trials)
-    groups = by_device(trials)
-    if len(groups) > 1:
+    measured = list(measured)
+    counts = Counter(one.device for one in measured)
+    if len(counts) > 1:
         raise ValueError(
-            "trials that are compared must be of one device, as step times of different devices do not compare, got "
-            f"trials of {count_text(groups)}: choose one of them (results.by_device)"
+            "what is compared must be of one device, as step times of different devices do not compare, got "
+            f"{count_text(counts)}: choose one of them (results.by_device)"
         )
-    return trials
+    return measured

@@ -84,6 +84,10 @@ class TrialResult:
         started_s, ended_s: seconds on the run's budget clock.
         worker: host and process that ran it.
         device: name of the device that it ran on.
+        repeat: 0 for a training of a network as the sampler proposed it; r for the r-th training anew of a network
+            that was tried before, with a new seed, to confirm it.
+        asked_after: how many trials were on record when the sampler was asked for this one; None where it was not
+            noted.
         reason: why the status is not `ok`; None where it is.
         accuracy: share in [0, 1] of the held-out images that were classified rightly.
         num_evaluated: how many images that share is of.
@@ -119,6 +123,8 @@ class TrialResult:
     ended_s: float
     worker: str
     device: str
+    repeat: int = 0
+    asked_after: int | None = None
     reason: str | None = None
     accuracy: float | None = None
     num_evaluated: int | None = None
@@ -153,10 +159,11 @@ class TrialResult:
                 _check_count("decisions", decision)
 
     def _check_numbers(self) -> None:
-        _check_count("index", self.index, MAX_INDEX)
+        for name in ("index", "repeat"):
+            _check_count(name, getattr(self, name), MAX_INDEX)
         for name in ("seed", "params", "macs"):
             _check_count(name, getattr(self, name))
-        for name in ("train_steps", "peak_memory_bytes", "max_batch_size"):
+        for name in ("asked_after", "train_steps", "peak_memory_bytes", "max_batch_size"):
             if getattr(self, name) is not None:
                 _check_count(name, getattr(self, name))
         for name in ("num_evaluated", "step_time_n"):

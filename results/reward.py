@@ -60,6 +60,10 @@ class Objective:
         """Parameters over the reference network's."""
         return params / self.reference_params
 
+    def weigh(self, accuracy: float, step_time_ratio: float, params: int) -> float:
+        """The reward of a network of which this was measured."""
+        return reward(accuracy, step_time_ratio, self.params_ratio(params), w=self.w, v=self.v)
+
     def reward(self, trial: TrialResult) -> float:
         """The reward of a trial whose status is `ok`.
 
@@ -68,4 +72,4 @@ class Objective:
         """
         if not trial.ok or trial.accuracy is None or trial.step_time_ratio is None:
             raise ValueError(f"trial {trial.index} has no reward: its status is {trial.status}")
-        return reward(trial.accuracy, trial.step_time_ratio, self.params_ratio(trial.params), w=self.w, v=self.v)
+        return self.weigh(trial.accuracy, trial.step_time_ratio, trial.params)

@@ -5,23 +5,24 @@ file in it is unpickled. Nothing in a run names its own place, so a folder that 
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from results.devices import by_device, count_text, one_device
+from results.devices import by_device, count_text
 from results.durable import RunError, read_bounded
-from results.pareto import Limits, hypervolume, pareto_front
+from results.limits import Limits
+from results.networks import Network, networks
+from results.pareto import best_network, hypervolume, pareto_front
 from results.record import TrialResult
 from results.reward import Objective
 from search_space.files import parse_json
 
-__all__ = ["SCHEMA_VERSION", "Run", "best_trial"]
+__all__ = ["SCHEMA_VERSION", "Run"]
 
 T = TypeVar("T")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of what a run's folder holds. It grows with every change of a field, so that an older reader says "update" and not
 "unknown field"; every earlier version stays readable."""
 
@@ -81,7 +82,8 @@ def read_trials(path: Path) -> TrialsFile:
     left out, and told, where it is not.
 
     Raises:
-        RunError: for any other damage, naming the line; or for two trials with one index.
+        RunError: for any other damage, naming the line; for two trials with one index, or two `ok` ones that are the
+            same training (`repeat`) of one network.
     """
     data = read_bounded(path, MAX_TRIALS_BYTES)
     *lines, tail = data.split(b"\n")
@@ -94,11 +96,14 @@ def read_trials(path: Path) -> TrialsFile:
         except RunError:
             num_bytes -= len(tail)
             torn = f"{path}, line {len(lines) + 1}: cut off after {len(tail)} bytes, left out"
-    seen: set[int] = set()
+    indices: set[int] = set()
+    trainings: dict[tuple[str, int], int] = {}
     for trial in trials:
-        if trial.index in seen:
+        if trial.index in indices:
             raise RunError(f"{path}: two trials have index {trial.index}")
-        seen.add(trial.index)
+        indices.add(trial.index)
+        if trial.ok and (first := trainings.setdefault((trial.key, trial.repeat), trial.index)) != trial.index:
+            raise RunError(f"{path}: trials {first} and {trial.index} are both repeat {trial.repeat} of one network")
     return TrialsFile(trials=tuple(trials), num_bytes=num_bytes, lacks_newline=lacks_newline, torn=torn)
 
 
@@ -110,16 +115,6 @@ def _parse_line(path: Path, number: int, line: bytes) -> TrialResult:
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{path}, line {number} is damaged: {reason}") from None
-
-
-def best_trial(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None = None) -> TrialResult | None:
-    """The trial of the highest reward within `limits`, the earlier where two are equal; None where there is none.
-
-    Raises:
-        ValueError: where the trials within `limits` are of more than one device.
-    """
-    allowed = one_device(trial for trial in trials if (limits or Limits()).allow(trial))
-    return max(allowed, key=lambda trial: (objective.reward(trial), -trial.index), default=None)
 
 
 class Run:
@@ -179,13 +174,14 @@ class Run:
 
     def _ok_on(self, device: str | None) -> list[TrialResult]:
         groups = by_device(self.trials)
+        counts = count_text({name: len(group) for name, group in groups.items()})
         if device is None and len(groups) > 1:
             raise RunError(
-                f"{self.folder}: has trials of {count_text(groups)}, and step times of different devices do not "
+                f"{self.folder}: has trials of {counts}, and step times of different devices do not "
                 "compare: choose one with --device"
             )
         if device is not None and device not in groups:
-            known = f"it has trials of {count_text(groups)}" if groups else "no trial was"
+            known = f"it has trials of {counts}" if groups else "no trial was"
             raise RunError(f"{self.folder}: no trial was measured in full on device {device!r} ({known})")
         return self.ok if device is None else groups[device]
 
@@ -201,20 +197,34 @@ class Run:
         known = f"{len(self.trials)} trials, up to {self.trials[-1].index}" if self.trials else "no trial"
         raise RunError(f"{self.folder}: has no trial {index} (it holds {known})")
 
-    def front(self, limits: Limits | None = None, *, device: str | None = None) -> list[TrialResult]:
-        """The Pareto front within `limits` (None: the run's own), most accurate first, of the trials on `device`
-        (None: the only one of the run).
+    def networks(
+        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
+    ) -> list[Network]:
+        """The networks of the trials on `device` (None: the only one of the run) that are within `limits`, their
+        rewards by `objective` (None: the run's own). No network that the run's own limits kept from being trained can
+        be among them: see `Limits.looser_than`.
 
         Raises:
             RunError: for a device that the run does not have, or None where it has several.
         """
-        return pareto_front(self._ok_on(device), self.limits if limits is None else limits)
+        return networks(self._ok_on(device), objective or self.objective, limits or self.limits)
 
-    def best(self, limits: Limits | None = None, *, device: str | None = None) -> TrialResult | None:
-        """The trial of the highest reward; `limits`, `device` and errors as those of `front`."""
-        return best_trial(self._ok_on(device), self.objective, self.limits if limits is None else limits)
+    def front(
+        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
+    ) -> list[Network]:
+        """The Pareto front of `networks`, most accurate first."""
+        return pareto_front(self.networks(objective=objective, limits=limits, device=device))
 
-    def hypervolume(self, *, device: str | None = None) -> float:
-        """Share of the box of useful networks that the run dominates; see `results.hypervolume`. `device` and errors
-        as those of `front`."""
-        return hypervolume(self._ok_on(device), self.objective.reference_params)
+    def best(
+        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
+    ) -> Network | None:
+        """The best of `networks`; see `results.best_network`."""
+        return best_network(self.networks(objective=objective, limits=limits, device=device))
+
+    def hypervolume(
+        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
+    ) -> float:
+        """Share of the box of useful networks that `networks` dominate; see `results.hypervolume`."""
+        objective = objective or self.objective
+        found = self.networks(objective=objective, limits=limits, device=device)
+        return hypervolume(found, objective.reference_params)

@@ -1,73 +1,22 @@
-"""A front as rows: for a terminal, as CSV, as JSON; and a run in a few figures."""
+"""Networks as a table, as CSV, and in words; and a run in a few figures."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from results.devices import by_device
-from results.pareto import Limits, accuracy_interval, hypervolume, pareto_front
+from results.limits import Limits
+from results.networks import Network, networks
+from results.pareto import best_network, hypervolume, pareto_front
 from results.record import TrialResult, TrialStatus
 from results.reward import Objective
-from results.store import best_trial
 from search_space.spec import ArchSpec
 
-__all__ = ["FrontRow", "front_csv", "front_rows", "front_text", "summarize", "text_table"]
+__all__ = ["best_text", "front_csv", "front_text", "summarize", "text_table"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class FrontRow:
-    """One network of a front. Accuracies are shares, their interval Wilson's of 95 %; step times are ratios to the
-    reference network; MACs are at the train size."""
-
-    trial: int
-    device: str
-    accuracy: float
-    accuracy_low: float | None
-    accuracy_high: float | None
-    step_time_ratio: float
-    step_time_ratio_low: float | None
-    step_time_ratio_high: float | None
-    params: int
-    macs: int
-    reward: float
-    seed: int
-    key: str
-    arch: ArchSpec
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return asdict(self)
-
-
-def front_rows(front: Iterable[TrialResult], objective: Objective) -> list[FrontRow]:
-    """One row a trial, in the order given; each must have the status `ok`."""
-    rows = []
-    for trial in front:
-        reward = objective.reward(trial)
-        assert trial.accuracy is not None, "a trial with a reward has an accuracy"
-        assert trial.step_time_ratio is not None, "a trial with a reward has a step time"
-        low, high = accuracy_interval(trial) or (None, None)
-        rows.append(
-            FrontRow(
-                trial=trial.index,
-                device=trial.device,
-                accuracy=trial.accuracy,
-                accuracy_low=low,
-                accuracy_high=high,
-                step_time_ratio=trial.step_time_ratio,
-                step_time_ratio_low=trial.step_time_ratio_low,
-                step_time_ratio_high=trial.step_time_ratio_high,
-                params=trial.params,
-                macs=trial.macs,
-                reward=reward,
-                seed=trial.seed,
-                key=trial.key,
-                arch=trial.arch,
-            )
-        )
-    return rows
+MAX_TOLD = 5
 
 
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: Iterable[str] = ()) -> str:
@@ -83,41 +32,103 @@ def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: I
     return "\n".join(lines)
 
 
-def _accuracy_text(row: FrontRow) -> str:
-    share = f"{100 * row.accuracy:.1f} %"
-    if row.accuracy_low is None or row.accuracy_high is None:
-        return share
-    half = max(row.accuracy - row.accuracy_low, row.accuracy_high - row.accuracy)
-    return f"{share} +- {100 * half:.1f}"
+def _half(value: float, low: float | None, high: float | None) -> float | None:
+    """The wider half of an interval; None where it is not known."""
+    return None if low is None or high is None else max(value - low, high - value)
 
 
-def front_text(rows: Sequence[FrontRow]) -> str:
-    """A table to read; "+-" is the wider half of Wilson's 95 % interval over the held-out images."""
-    headers = ("trial", "accuracy", "step time", "params", "MACs", "reward", "network")
-    cells = [
-        (
-            str(row.trial),
-            _accuracy_text(row),
-            f"{row.step_time_ratio:.3f} x",
-            f"{row.params / 1e6:.3f} M",
-            f"{row.macs / 1e6:.2f} M",
-            f"{row.reward:.4f}",
-            str(row.arch),
-        )
-        for row in rows
-    ]
-    return text_table(headers, cells, left=("network",))
+def _accuracy_text(network: Network) -> str:
+    half = _half(network.accuracy, network.accuracy_low, network.accuracy_high)
+    return f"{100 * network.accuracy:.1f} %" + ("" if half is None else f" +- {100 * half:.1f}")
 
 
-def front_csv(rows: Sequence[FrontRow]) -> str:
-    """CSV with a header, a line a row. Text has no control signs, and a quote before it where it begins with neither a
-    letter nor a digit, so that no cell can be a formula."""
+def _reward_text(network: Network) -> str:
+    half = _half(network.reward, network.reward_low, network.reward_high)
+    return f"{network.reward:.4f}" + ("" if half is None else f" +- {half:.4f}")
+
+
+def _confirmed_text(network: Network) -> str:
+    return f"{network.num_trainings} x" if network.confirmed else "-"
+
+
+def _p_best_text(network: Network) -> str:
+    if network.p_best is None:
+        return "-"
+    return "<0.01" if network.p_best < 0.01 else ">0.99" if network.p_best > 0.99 else f"{network.p_best:.2f}"
+
+
+def front_text(front: Sequence[Network]) -> str:
+    """A table to read; "+-" is the wider half of a 95 % interval. How often each was trained to be confirmed, and its
+    probability to be the best, are columns where any is confirmed."""
+    columns = {
+        "trial": [str(network.trial) for network in front],
+        "accuracy": [_accuracy_text(network) for network in front],
+        "step time": [f"{network.step_time_ratio:.3f} x" for network in front],
+        "params": [f"{network.params / 1e6:.3f} M" for network in front],
+        "MACs": [f"{network.macs / 1e6:.2f} M" for network in front],
+        "reward": [_reward_text(network) for network in front],
+    }
+    if any(network.confirmed for network in front):
+        columns["confirmed"] = [_confirmed_text(network) for network in front]
+        columns["P(best)"] = [_p_best_text(network) for network in front]
+    columns["network"] = [str(network.arch) for network in front]
+    return text_table(tuple(columns), zip(*columns.values(), strict=True), left=("network",))
+
+
+def best_text(networks: Sequence[Network]) -> str:
+    """Which network has the best reward and how far that can be trusted, in one to three lines; no text where there is
+    none."""
+    best = best_network(networks)
+    if best is None:
+        return ""
+    if not best.confirmed:
+        return f"best reward: trial {best.trial}, not confirmed: the ranking rests on one training of each network"
+    tied = sorted((one for one in networks if one.tied), key=_by_reward)
+    lines = [_tied_text(tied) if tied else _confirmed_best_text(best, networks)]
+    on_front = {network.trial for network in pareto_front(networks)}
+    if off := [str(one.trial) for one in tied or [best] if one.trial not in on_front]:
+        lines.append(f"not on the front: {_listed(off)}")
+    above = sorted((one for one in networks if one.reward > best.reward), key=_by_reward)
+    if above:
+        told = _listed([f"{one.trial} ({one.reward:.4f})" for one in above])
+        lines.append(f"trained once and not confirmed, of a higher reward: {told}")
+    return "\n".join(lines)
+
+
+def _by_reward(network: Network) -> tuple[float, int]:
+    return -network.reward, network.trial
+
+
+def _listed(trials: Sequence[str]) -> str:
+    more = f" and {len(trials) - MAX_TOLD} more" if len(trials) > MAX_TOLD else ""
+    return f"{'trial' if len(trials) == 1 else 'trials'} {', '.join(trials[:MAX_TOLD])}{more}"
+
+
+def _tied_text(tied: Sequence[Network]) -> str:
+    first, *others = tied
+    told = [f"{first.trial} (P(best) {_p_best_text(first)})", *(f"{one.trial} ({_p_best_text(one)})" for one in others)]
+    return f"tied for the best reward (95 %): {_listed(told)}"
+
+
+def _confirmed_best_text(best: Network, networks: Sequence[Network]) -> str:
+    trainings = "1 training" if best.num_trainings == 1 else f"{best.num_trainings} trainings"
+    text = f"best reward: trial {best.trial}, confirmed by {trainings}"
+    if best.p_best is not None:
+        return f"{text}, P(best) {_p_best_text(best)}"
+    if sum(one.confirmed for one in networks) == 1:
+        return f"{text}; no other network is confirmed"
+    return f"{text}, and no network by more: how far trainings differ is not known"
+
+
+def front_csv(networks: Iterable[Network]) -> str:
+    """CSV with a header, a line a network. Text has no control signs, and a quote before it where it begins with
+    neither a letter nor a digit, so that no cell can be a formula."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = [field.name for field in fields(FrontRow)]
+    names = [field.name for field in fields(Network)]
     writer.writerow(names)
-    for row in rows:
-        writer.writerow(_cell(getattr(row, name)) for name in names)
+    for network in networks:
+        writer.writerow(_cell(getattr(network, name)) for name in names)
     return file.getvalue()
 
 
@@ -130,7 +141,7 @@ def _cell(value: object) -> object:
 
 def summarize(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None = None) -> dict[str, Any]:
     """A run in a few figures, as plain data: how many trials ended how, what they cost, and for each device the best
-    trial, the front and its hypervolume."""
+    network, those that are tied with it, the front and its hypervolume."""
     counts = {str(status): sum(trial.status is status for trial in trials) for status in TrialStatus}
     return {
         "num_trials": len(trials),
@@ -142,10 +153,13 @@ def summarize(trials: Sequence[TrialResult], objective: Objective, limits: Limit
 
 
 def _summarize_ok(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None) -> dict[str, Any]:
-    best = best_trial(trials, objective, limits)
+    found = networks(trials, objective, limits)
+    best = best_network(found)
     return {
         "num_ok": len(trials),
-        "best": front_rows([best], objective)[0].to_dict() if best else None,
-        "front": [trial.index for trial in pareto_front(trials, limits)],
-        "hypervolume": hypervolume(trials, objective.reference_params),
+        "num_confirmed": sum(network.confirmed for network in found),
+        "best": best.to_dict() if best else None,
+        "tied": [network.trial for network in found if network.tied],
+        "front": [network.trial for network in pareto_front(found)],
+        "hypervolume": hypervolume(found, objective.reference_params),
     }

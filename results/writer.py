@@ -14,11 +14,13 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from results.durable import AppendFile, RunError, RunWriteError, read_bounded, sync_folder, write_atomically
-from results.pareto import Limits, fronts_by_device
+from results.limits import Limits
+from results.networks import networks_by_device
+from results.pareto import pareto_front
 from results.record import TrialResult
 from results.reward import Objective
 from results.store import CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, Run, read_config
-from results.tables import front_csv, front_rows, summarize
+from results.tables import front_csv, summarize
 
 __all__ = ["RunWriter", "check_run_name"]
 
@@ -148,16 +150,11 @@ class RunWriter:
         """The number that no trial has yet and all later ones are above."""
         return max((trial.index for trial in self.trials), default=-1) + 1
 
-    @property
-    def ok_keys(self) -> set[str]:
-        """Keys of the networks that have been measured in full."""
-        return {trial.key for trial in self.trials if trial.ok}
-
     def append(self, trial: TrialResult) -> None:
         """Record a trial; it is on the disk when this returns.
 
         Raises:
-            RunError: for an index that is taken, or a second `ok` of one network.
+            RunError: for an index that is taken, or a second `ok` of one network with the same `repeat`.
             RunWriteError: where the disk does not take it; the trial is then not recorded.
         """
         if self._file is None:
@@ -165,9 +162,10 @@ class RunWriter:
         for known in self.trials:
             if known.index == trial.index:
                 raise RunError(f"{self.folder}: index {trial.index} is taken")
-            if known.ok and trial.ok and known.key == trial.key:
+            if known.ok and trial.ok and (known.key, known.repeat) == (trial.key, trial.repeat):
                 raise RunError(
-                    f"{self.folder}: trial {trial.index} measures the network of trial {known.index} once more"
+                    f"{self.folder}: trial {trial.index} measures the network of trial {known.index} once more, and "
+                    f"must then differ from it in repeat, got {trial.repeat} for both"
                 )
         self._file.append(trial.to_json() + "\n")
         self.trials.append(trial)
@@ -188,9 +186,9 @@ class RunWriter:
         path = self.folder / SUMMARY
         summary = {**summarize(self.trials, self.objective, self.limits), **more}
         text = _json_text(summary, path)
-        fronts = fronts_by_device(self.trials, self.limits)
-        rows = [row for front in fronts.values() for row in front_rows(front, self.objective)]
-        write_atomically(self.folder / FRONT, front_csv(rows))
+        found = networks_by_device(self.trials, self.objective, self.limits)
+        fronts = [network for of_device in found.values() for network in pareto_front(of_device)]
+        write_atomically(self.folder / FRONT, front_csv(fronts))
         write_atomically(path, text)
         return dict(json.loads(text))
 

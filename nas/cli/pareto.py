@@ -1,7 +1,7 @@
 """`nas pareto RUN`."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
@@ -9,11 +9,14 @@ from tyro.conf import Positional, arg
 
 from nas.cli.console import print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
+from nas.cli.question import Question
 from nas.cli.runs import open_run
 from nas.text import printable
-from results import Run, front_csv, front_rows
+from results import Network, Run, front_csv, pareto_front
 
 __all__ = ["Config", "run"]
+
+ASKED = ("w", "v", "max_params", "min_params", "max_step_time", "min_accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,27 +26,48 @@ class Config:
     Step times of different devices do not compare: a run of several has a front for each.
 
     Example: nas pareto my-run --format csv > front.csv
+
+    Another question than the search's is answered from its trials, and nothing is trained:
+
+    nas pareto my-run --w -0.2 --max-params 500000
     """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
     """A run's folder, or its name below runs/."""
     device: Annotated[str | None, arg(metavar="NAME")] = None
     """Show the trials of one device only."""
+    w: Annotated[float | None, arg(metavar="X")] = None
+    """Exponent of step time in the reward. Where not given, the run's."""
+    v: Annotated[float | None, arg(metavar="X")] = None
+    """Exponent of params in the reward. Where not given, the run's."""
+    max_params: Annotated[int | None, arg(metavar="N")] = None
+    """Show no larger network. Where not given, the run's limit."""
+    min_params: Annotated[int | None, arg(metavar="N")] = None
+    """Show no smaller network. Where not given, the run's limit."""
+    max_step_time: Annotated[float | None, arg(metavar="X")] = None
+    """Show no slower network, as a ratio to the reference network. Where not given, the run's limit."""
+    min_accuracy: Annotated[float | None, arg(metavar="X")] = None
+    """Show no less accurate network, as a share. Where not given, the run's limit."""
+    no_limits: bool = False
+    """Drop the run's own limits; those that are given beside it hold."""
     format: Literal["table", "csv", "json"] = "table"
     """How to print it."""
     json: bool = False
     """One JSON document on stdout; the same as --format json."""
 
 
-def _document(opened: Run, devices: Sequence[str]) -> dict[str, object]:
+def _document(
+    run: Run, found: Mapping[str, Sequence[Network]], question: Question, notes: Sequence[str]
+) -> dict[str, object]:
     return {
-        "run": opened.folder.absolute().name,
-        "objective": asdict(opened.objective),
-        "limits": asdict(opened.limits),
-        "num_trials": len(opened.trials),
-        "num_by_status": dict(Counter(str(trial.status) for trial in opened.trials)),
-        "by_device": fronts_document(opened, devices),
-        "notes": list(opened.notes),
+        "run": run.folder.absolute().name,
+        "question": question.told(run),
+        "objective": asdict(question.objective),
+        "limits": asdict(question.limits),
+        "num_trials": len(run.trials),
+        "num_by_status": dict(Counter(str(trial.status) for trial in run.trials)),
+        "by_device": fronts_document(run, found, question.objective),
+        "notes": list(notes),
     }
 
 
@@ -51,20 +75,32 @@ def run(config: Config) -> int:
     """Print the front.
 
     Raises:
-        ValueError: for no such run or device, a damaged run, or two formats at once.
+        ValueError: for no such run or device, a damaged run, an exponent or a limit that breaks a rule, or two formats
+            at once.
     """
     if config.json and config.format == "csv":
         raise ValueError("--json and --format csv exclude each other")
     opened = open_run(config.run)
-    for note in opened.notes:
+    typed = {name: getattr(config, name) for name in ASKED}
+    question = Question.of(opened, typed, no_limits=config.no_limits)
+    never_trained = question.never_trained(opened)
+    notes = [*opened.notes, *([never_trained] if never_trained else [])]
+    for note in notes:
         print_note(f"note: {note}")
     devices = opened.devices if config.device is None else [config.device]
-    fronts = [opened.front(device=device) for device in devices]
+    found = {
+        device: opened.networks(objective=question.objective, limits=question.limits, device=device)
+        for device in devices
+    }
+    told = question.told(opened)
     if config.json or config.format == "json":
-        print_json(_document(opened, devices))
+        print_json(_document(opened, found, question, notes))
     elif config.format == "csv":
-        print(front_csv([row for front in fronts for row in front_rows(front, opened.objective)]), end="")
+        if told is not None:
+            print_note(told)
+        print(front_csv([network for networks in found.values() for network in pareto_front(networks)]), end="")
     else:
-        name = printable(opened.folder.absolute().name)
-        print(f"{name}: {fronts_text(opened, devices, shown_as=config.run)}")
+        if told is not None:
+            print(told)
+        print(f"{printable(opened.folder.absolute().name)}: {fronts_text(opened, found, shown_as=config.run)}")
     return 0

@@ -94,19 +94,20 @@ def _how_to_go_on(folder: Path) -> str:
 
 
 def _report(config: Config, end: SearchEnd) -> int:
-    found = Run(end.folder)
+    run = Run(end.folder)
+    found = {device: run.networks(device=device) for device in run.devices}
     if config.json:
         print_json(
             {
                 "run": str(end.folder),
                 "stop_reason": end.stop_reason,
-                "num_trials": len(found.trials),
-                "by_device": fronts_document(found, found.devices),
+                "num_trials": len(run.trials),
+                "by_device": fronts_document(run, found, run.objective),
             }
         )
     else:
-        print(f"\n{end.folder}: {end.stop_reason}; {fronts_text(found, found.devices, shown_as=str(end.folder))}")
+        print(f"\n{end.folder}: {end.stop_reason}; {fronts_text(run, found, shown_as=str(end.folder))}")
         print(f"\n  nas pareto {end.folder} --format csv\n  nas search --resume {end.folder} --budget LARGER")
     if end.interrupted:
         return INTERRUPTED
-    return 0 if any(found.best(device=device) for device in found.devices) else FAILED
+    return 0 if any(found.values()) else FAILED

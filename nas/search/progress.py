@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nas.search.loop import SearchLoop
 from nas.text import printable
-from results import TrialResult, TrialStatus, best_trial, by_device, fronts_by_device
+from results import Network, TrialResult, TrialStatus, best_network, networks_by_device, pareto_front
 
 __all__ = ["Progress"]
 
@@ -26,9 +26,10 @@ class Progress:
         self._live: Live | None = None
         self._loop: SearchLoop | None = None
         self._now_s = 0.0
-        self._fronts: list[int] = []
         self._told_of_interrupt = False
-        self._bests: list[TrialResult] = []
+        self._num_seen = 0
+        self._fronts: list[int] = []
+        self._bests: list[Network] = []
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +45,6 @@ class Progress:
     def begin_live(self, loop: SearchLoop) -> None:
         """From now on the live line shows how `loop` stands, where stderr is a terminal."""
         self._loop = loop
-        self._look(loop)
         if self._live is None and self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(self, console=self._console, refresh_per_second=2, transient=True)
             self._live.start()
@@ -64,7 +64,6 @@ class Progress:
             )
 
     def finished(self, loop: SearchLoop, result: TrialResult) -> None:
-        self._look(loop)
         self._now_s = max(self._now_s, result.ended_s)
         line = _trial_line(loop, result)
         if self._live is None:
@@ -72,20 +71,26 @@ class Progress:
         self.note(line)
 
     def _look(self, loop: SearchLoop) -> None:
-        trials, limits = loop.writer.trials, loop.writer.limits
-        self._fronts = [len(front) for front in fronts_by_device(trials, limits).values()]
-        bests = [best_trial(group, loop.objective, limits) for group in by_device(trials).values()]
-        self._bests = [best for best in bests if best is not None]
+        """Fronts and best networks anew, where there are more trials: asked for only as often as the line is drawn."""
+        trials = list(loop.writer.trials)
+        if len(trials) == self._num_seen:
+            return
+        self._num_seen = len(trials)
+        found = networks_by_device(trials, loop.objective, loop.writer.limits).values()
+        self._fronts = [len(pareto_front(networks)) for networks in found]
+        self._bests = [best for networks in found if (best := best_network(networks)) is not None]
 
     def __rich__(self) -> Text:
         loop = self._loop
         if loop is None:
             return Text("")
+        self._look(loop)
         failed = sum(trial.status not in (TrialStatus.OK, TrialStatus.PRUNED) for trial in loop.writer.trials)
         parts = [f"{len(loop.writer.trials)} done", f"{loop.num_running} running", f"{failed} failed"]
         for best in self._bests:
             where = f" on {best.device}" if len(self._fronts) > 1 else ""
-            parts.append(f"best reward {loop.objective.reward(best):.4f} (trial {best.index}){where}")
+            how = ", confirmed" if best.confirmed else ""
+            parts.append(f"best reward {best.reward:.4f} (trial {best.trial}{how}){where}")
         sizes = " + ".join(str(size) for size in self._fronts)
         parts += [f"front {sizes or 0}", f"{_left(loop, self._now_s)} left"]
         if loop.stop_reason:

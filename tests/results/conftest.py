@@ -1,6 +1,7 @@
 """A trial to test with, and runs made of such trials."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from search_space.spec import ArchSpec, HeadSpec, StageSpec, StemSpec
 MakeTrial = Callable[..., TrialResult]
 
 
+@cache
 def make_arch(width: int = 8) -> ArchSpec:
     stage = StageSpec(op="mbconv", width=width, depth=2, expansion=4, se_ratio=0.25)
     return ArchSpec(stem=StemSpec(width=8), stages=(stage,), head=HeadSpec(width=16, num_classes=10))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, best_trial, store
+from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, store
 
 MakeTrial = Callable[..., TrialResult]
 NewRun = Callable[..., Path]
@@ -24,7 +24,7 @@ def test_a_run_reads_back(new_run: NewRun, trial: MakeTrial, objective: Objectiv
     assert run.limits == Limits()
     assert run.notes == ()
     assert run.config["seed"] == 1
-    assert run.config["schema_version"] == 2
+    assert run.config["schema_version"] == 3
     assert run.trial(1) == made[2]
     with pytest.raises(RunError, match=r"has no trial 9 \(it holds 4 trials, up to 3\)"):
         run.trial(9)
@@ -37,18 +37,25 @@ def test_best_and_front_keep_to_the_limits_of_the_run(tmp_path: Path, trial: Mak
         writer.append(fast)
         writer.append(exact)
     run = Run(tmp_path / "run")
-    assert (run.front(), run.best()) == ([fast], fast)
-    assert run.front(Limits()) == [exact, fast]
-    assert run.best(Limits()) == exact
-    assert run.best(Limits(min_accuracy=1.0)) is None
-    assert run.front(Limits(min_accuracy=1.0)) == []
+    ((kept,), best) = run.front(), run.best()
+    assert (kept.trial, best) == (fast.index, kept)
+    assert [one.trial for one in run.front(limits=Limits())] == [exact.index, fast.index]
+    best = run.best(limits=Limits())
+    assert best is not None
+    assert best.trial == exact.index
+    assert run.best(limits=Limits(min_accuracy=1.0)) is None
+    assert run.front(limits=Limits(min_accuracy=1.0)) == run.networks(limits=Limits(min_accuracy=1.0)) == []
+    assert run.hypervolume() > run.hypervolume(limits=Limits(max_step_time=0.01)) == 0
 
 
-def test_of_equal_rewards_the_earlier_is_best(trial: MakeTrial, objective: Objective) -> None:
-    arch = trial(0).arch
-    equal = [trial(index, arch=arch) for index in (4, 2, 3)]
-    assert best_trial(equal, objective) == equal[1]
-    assert best_trial([], objective) is None
+def test_a_run_is_asked_another_question(new_run: NewRun, trial: MakeTrial) -> None:
+    exact, fast = trial(0, accuracy=0.9, step_time_ratio=1.8), trial(1, accuracy=0.7, step_time_ratio=0.5)
+    run = Run(new_run(exact, fast))
+    assert [run.best(objective=Objective(reference_params=2000, w=w)).trial for w in (0.0, -1.0)] == [0, 1]  # type: ignore[union-attr]
+    own, other = run.objective, Objective(reference_params=4000, w=-1.0)
+    assert [one.reward for one in run.networks()] == [own.reward(one) for one in (exact, fast)]
+    assert [one.reward for one in run.front(objective=other)] == [other.reward(one) for one in (exact, fast)]
+    assert run.hypervolume(objective=other) > run.hypervolume(), "the box of a larger reference network is larger"
 
 
 def test_a_last_line_cut_anywhere_is_left_out_and_told(new_run: NewRun, trial: MakeTrial) -> None:
@@ -99,6 +106,14 @@ def test_two_trials_of_one_index_are_refused(new_run: NewRun, trial: MakeTrial) 
         Run(folder)
 
 
+def test_two_of_one_training_are_refused(new_run: NewRun, trial: MakeTrial) -> None:
+    folder = new_run(trial(0), trial(1, arch=trial(0).arch, repeat=2), trial(2, arch=trial(0).arch, status="failed"))
+    with (folder / "trials.jsonl").open("a") as file:
+        file.write(trial(3, arch=trial(0).arch, repeat=2).to_json() + "\n")
+    with pytest.raises(RunError, match="trials 1 and 3 are both repeat 2 of one network"):
+        Run(folder)
+
+
 def test_a_moved_run_opens(new_run: NewRun, trial: MakeTrial, tmp_path: Path) -> None:
     folder = new_run(trial(0))
     before = Run(folder)
@@ -142,7 +157,7 @@ def test_what_is_no_run_is_told_apart(tmp_path: Path) -> None:
         ("{}", "schema_version must be an integer"),
         ('{"schema_version": true}', "schema_version must be an integer"),
         ('{"schema_version": NaN}', "NaN is no JSON number"),
-        ('{"schema_version": 3}', "written by a newer version"),
+        ('{"schema_version": 4}', "written by a newer version"),
     ],
 )
 def test_a_damaged_config_is_named(new_run: NewRun, text: str, rule: str) -> None:
@@ -157,14 +172,14 @@ def test_a_run_of_several_devices_is_told_apart(new_run: NewRun, trial: MakeTria
     folder = new_run(*trials, trial(3, device="broken", status="failed"))
     run = Run(folder)
     assert run.devices == ["fast", "slow"]
-    assert [one.index for one in run.front(device="fast")] == [2, 1]
-    assert run.front(device="slow") == [trials[0]]
-    assert (run.best(device="fast"), run.best(device="slow")) == (trials[2], trials[0])
+    assert [one.trial for one in run.front(device="fast")] == [2, 1]
+    assert run.front(device="slow") == [run.best(device="slow")]
+    assert [run.best(device=device).trial for device in run.devices] == [2, 0]  # type: ignore[union-attr]
     assert run.hypervolume(device="fast") > run.hypervolume(device="slow") > 0
     several = (
         r"run: has trials of 'slow' \(1\), 'fast' \(2\), and step times .* do not compare: choose one with --device"
     )
-    for ask in (run.front, run.best, run.hypervolume):
+    for ask in (run.networks, run.front, run.best, run.hypervolume):
         with pytest.raises(RunError, match=several):
             ask()
         with pytest.raises(RunError, match=r"full on device 'broken' \(it has trials of 'slow' \(1\), 'fast' \(2\)\)"):
@@ -174,7 +189,8 @@ def test_a_run_of_several_devices_is_told_apart(new_run: NewRun, trial: MakeTria
 def test_a_run_of_one_device_need_not_name_it(new_run: NewRun, trial: MakeTrial) -> None:
     run = Run(new_run(trial(0), trial(1, status="failed", device="another")))
     assert run.devices == ["cpu"]
-    assert run.front() == run.front(device="cpu") == [trial(0)]
+    assert run.front() == run.front(device="cpu") == run.networks()
+    assert [one.trial for one in run.front()] == [0]
     empty = Run(new_run(name="empty"))
     assert (empty.devices, empty.front(), empty.best(), empty.hypervolume()) == ([], [], None, 0.0)
     with pytest.raises(RunError, match=r"no trial was measured in full on device 'cpu' \(no trial was\)"):

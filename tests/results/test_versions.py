@@ -7,8 +7,8 @@ import pytest
 
 from results import SCHEMA_VERSION, Limits, Run, RunWriter
 
-V1_CONFIG = """{
-  "schema_version": 1,
+CONFIG = """{
+  "schema_version": %d,
   "objective": {"reference_params": 2000, "w": -0.07, "v": -0.05},
   "limits": {"max_params": null, "min_params": null, "max_step_time": null, "min_accuracy": null},
   "seed": 1
@@ -23,42 +23,71 @@ V1_TRIALS = (
     '"mbconv","width":8,"depth":2,"stride":1,"kernel":3,"expansion":4,"se_ratio":0.25}],"head":{"width":16,'
     '"num_classes":10},"activation":"silu","norm_eps":0.001,"padding":"symmetric"}}\n'
 )
+V2_TRIALS = V1_TRIALS.replace(
+    '"step_time_s":0.01,"step_time_n":20,',
+    '"step_time_s":0.01,"step_time_reference_s":0.01,"step_time_n":20,"step_time_precise":true,'
+    '"step_time_predicted":1.05,"step_time_predicted_low":0.8,"step_time_predicted_high":1.4,',
+).replace('"peak_memory_bytes":1048576,', '"peak_memory_bytes":1048576,"max_batch_size":512,')
+TRIALS = {1: V1_TRIALS, 2: V2_TRIALS}
 
 
-@pytest.fixture
-def v1(tmp_path: Path) -> Path:
-    """A run as version 1 wrote it."""
-    folder = tmp_path / "old"
+def _write(folder: Path, version: int) -> Path:
+    """A run as that version wrote it."""
     folder.mkdir()
-    (folder / "config.json").write_text(V1_CONFIG)
-    (folder / "trials.jsonl").write_text(V1_TRIALS)
+    (folder / "config.json").write_text(CONFIG % version)
+    (folder / "trials.jsonl").write_text(TRIALS[version])
     return folder
 
 
-def test_a_run_of_version_1_opens_and_stays_as_it_is(v1: Path) -> None:
-    run = Run(v1)
+@pytest.fixture(params=TRIALS)
+def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A run of each earlier version."""
+    return _write(tmp_path / f"v{request.param}", request.param)
+
+
+def test_every_earlier_version_is_tried() -> None:
+    assert list(TRIALS) == list(range(1, SCHEMA_VERSION))
+
+
+def test_a_run_of_an_older_version_opens_and_stays_as_it_is(old: Path) -> None:
+    before = (old / "config.json").read_text()
+    run = Run(old)
     (trial,) = run.trials
     assert (trial.index, trial.ok, trial.accuracy, trial.step_time_ratio_high) == (0, True, 0.5, 1.1)
-    assert (trial.step_time_reference_s, trial.step_time_precise, trial.max_batch_size) == (None, None, None)
-    assert (trial.step_time_predicted, trial.step_time_predicted_low, trial.step_time_predicted_high) == (None,) * 3
-    assert run.front() == [trial]
+    assert (trial.repeat, trial.asked_after) == (0, None)
+    (network,) = run.front()
+    assert (network.trial, network.confirmed, network.num_trainings, network.step_time_ratio_high) == (0, False, 1, 1.1)
     assert run.limits == Limits()
-    assert (v1 / "config.json").read_text() == V1_CONFIG
+    assert (old / "config.json").read_text() == before
 
 
-def test_a_run_of_version_1_that_is_resumed_says_what_its_lines_are(v1: Path) -> None:
-    with RunWriter.resume(v1) as writer:
-        told = json.loads((v1 / "config.json").read_text())
-        assert told == writer.config == json.loads(V1_CONFIG) | {"schema_version": SCHEMA_VERSION}, "before any line"
-        (old,) = writer.trials
-    assert (v1 / "trials.jsonl").read_text() == V1_TRIALS
-    with RunWriter.resume(v1) as writer:
-        assert writer.next_index == old.index + 1
+def test_what_a_version_did_not_record_is_none(tmp_path: Path) -> None:
+    (first,) = Run(_write(tmp_path / "v1", 1)).trials
+    assert (first.step_time_reference_s, first.step_time_precise, first.max_batch_size) == (None, None, None)
+    assert (first.step_time_predicted, first.step_time_predicted_low, first.step_time_predicted_high) == (None,) * 3
+    (second,) = Run(_write(tmp_path / "v2", 2)).trials
+    assert (second.step_time_reference_s, second.step_time_precise, second.max_batch_size) == (0.01, True, 512)
+    assert (second.step_time_predicted_low, second.step_time_predicted, second.step_time_predicted_high) == (
+        0.8,
+        1.05,
+        1.4,
+    )
 
 
-def test_a_run_of_today_is_not_written_by_being_resumed(v1: Path) -> None:
-    RunWriter.resume(v1).close()
-    before = (v1 / "config.json").stat()
-    RunWriter.resume(v1).close()
-    after = (v1 / "config.json").stat()
+def test_a_run_of_an_older_version_that_is_resumed_says_what_its_lines_are(old: Path) -> None:
+    config, trials = json.loads((old / "config.json").read_text()), (old / "trials.jsonl").read_text()
+    with RunWriter.resume(old) as writer:
+        told = json.loads((old / "config.json").read_text())
+        assert told == writer.config == config | {"schema_version": SCHEMA_VERSION}, "before any line"
+        (known,) = writer.trials
+    assert (old / "trials.jsonl").read_text() == trials
+    with RunWriter.resume(old) as writer:
+        assert writer.next_index == known.index + 1
+
+
+def test_a_run_of_today_is_not_written_by_being_resumed(old: Path) -> None:
+    RunWriter.resume(old).close()
+    before = (old / "config.json").stat()
+    RunWriter.resume(old).close()
+    after = (old / "config.json").stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)

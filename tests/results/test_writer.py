@@ -24,7 +24,6 @@ def test_a_new_run_has_its_files(tmp_path: Path, objective: Objective) -> None:
         folder, config={"space": "tiny", "versions": {"torch": "2"}}, objective=objective, limits=Limits(max_params=9)
     ) as writer:
         assert writer.next_index == 0
-        assert writer.ok_keys == set()
     config = json.loads((folder / "config.json").read_text())
     assert config == writer.config
     assert config["limits"]["max_params"] == 9
@@ -39,19 +38,24 @@ def test_trials_are_on_the_disk_as_they_are_appended(tmp_path: Path, trial: Make
             writer.append(trial(index))
             assert Run(tmp_path / "run").trials == sorted(writer.trials, key=lambda one: one.index)
         assert writer.next_index == 5
-        assert writer.ok_keys == {trial(index).key for index in (0, 4, 2)}
 
 
-def test_an_index_and_a_measured_network_come_once(tmp_path: Path, trial: MakeTrial, objective: Objective) -> None:
+def test_an_index_and_a_training_of_a_network_come_once(tmp_path: Path, trial: MakeTrial, objective: Objective) -> None:
     with RunWriter.create(tmp_path / "run", config={}, objective=objective) as writer:
         writer.append(trial(0, status="failed"))
         with pytest.raises(RunError, match="index 0 is taken"):
             writer.append(trial(0))
         writer.append(trial(1, arch=trial(0).arch))
-        with pytest.raises(RunError, match="trial 2 measures the network of trial 1 once more"):
+        again = r"trial {} measures the network of trial {} once more, and must then differ from it in repeat, got {}"
+        with pytest.raises(RunError, match=again.format(2, 1, "0 for both")):
             writer.append(trial(2, arch=trial(0).arch))
         writer.append(trial(2, arch=trial(0).arch, status="pruned"))
-    assert len(Run(tmp_path / "run").trials) == 3
+        writer.append(trial(3, arch=trial(0).arch, repeat=1))
+        writer.append(trial(4, arch=trial(0).arch, repeat=2, status="failed"))
+        writer.append(trial(5, arch=trial(0).arch, repeat=2))
+        with pytest.raises(RunError, match=again.format(6, 5, "2 for both")):
+            writer.append(trial(6, arch=trial(0).arch, repeat=2))
+    assert len(Run(tmp_path / "run").trials) == 6
     with pytest.raises(RunError, match="the writer is closed"):
         writer.append(trial(3))
 
@@ -169,6 +173,19 @@ def test_the_summary_and_the_front_are_written(new_run: NewRun, trial: MakeTrial
     rows = list(csv.DictReader((folder / "pareto.csv").read_text().splitlines()))
     assert [row["trial"] for row in rows] == ["0"]
     assert rows[0]["key"] == trial(0).key
+
+
+def test_a_summary_is_of_the_confirmed(new_run: NewRun, trial: MakeTrial) -> None:
+    tried = [trial(0, accuracy=0.9), trial(1, accuracy=0.8), trial(2, accuracy=0.85)]
+    again = [
+        trial(3 + 2 * number + repeat, arch=tried[number].arch, accuracy=accuracy, repeat=repeat)
+        for number, accuracies in enumerate(((0.5, 0.7), (0.6, 0.75)))
+        for repeat, accuracy in enumerate(accuracies, start=1)
+    ]
+    with RunWriter.resume(new_run(*tried, *again)) as writer:
+        (found,) = writer.write_summary()["by_device"].values()
+    assert (found["num_ok"], found["num_confirmed"], found["tied"]) == (7, 2, [0, 1])
+    assert (found["best"]["trial"], found["best"]["num_trainings"], found["best"]["accuracy"]) == (1, 2, 0.675)
 
 
 def test_a_summary_of_nothing(new_run: NewRun) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nas.cli import main
-from results import Objective, RunWriter, TrialResult, TrialStatus
+from results import Limits, Objective, RunWriter, TrialResult, TrialStatus
 from search_space import ArchSpec, HeadSpec, StageSpec, StemSpec
 
 
@@ -50,9 +50,18 @@ def nas(folder: Path, capsys: pytest.CaptureFixture[str]) -> Nas:
     return call
 
 
-def make_trial(index: int, *, accuracy: float | None, ratio: float = 1.0, device: str = "cpu") -> TrialResult:
-    """A trial; one that failed where it has no accuracy."""
-    stage = StageSpec(op="mbconv", width=8 + index, depth=2, expansion=4, se_ratio=0.25)
+def make_trial(
+    index: int,
+    *,
+    accuracy: float | None,
+    ratio: float = 1.0,
+    device: str = "cpu",
+    repeat: int = 0,
+    network: int | None = None,
+) -> TrialResult:
+    """A trial; one that failed where it has no accuracy. `network` is the trial whose network it trains again."""
+    width = 8 + (index if network is None else network)
+    stage = StageSpec(op="mbconv", width=width, depth=2, expansion=4, se_ratio=0.25)
     arch = ArchSpec(stem=StemSpec(width=8), stages=(stage,), head=HeadSpec(width=16, num_classes=10))
     measured = accuracy is not None
     return TrialResult(
@@ -70,6 +79,7 @@ def make_trial(index: int, *, accuracy: float | None, ratio: float = 1.0, device
         ended_s=1.0,
         worker="host/1",
         device=device,
+        repeat=repeat,
         accuracy=accuracy,
         num_evaluated=100 if measured else None,
         step_time_ratio=ratio if measured else None,
@@ -100,10 +110,26 @@ def split_run(folder: Path) -> Path:
     return _write_run("split", trials)
 
 
-def _write_run(name: str, trials: list[TrialResult]) -> Path:
+@pytest.fixture
+def confirmed_run(folder: Path) -> Path:
+    """runs/sure, of at most 5,000 parameters and 2.5 of the reference's step time: 1 (exact) and 2 (fast) were each
+    trained twice again, 3 was not."""
+    trials = [
+        make_trial(1, accuracy=0.9, ratio=2.0),
+        make_trial(2, accuracy=0.8, ratio=0.5),
+        make_trial(3, accuracy=0.7, ratio=0.4),
+        make_trial(4, accuracy=0.82, ratio=2.0, repeat=1, network=1),
+        make_trial(5, accuracy=0.71, ratio=0.5, repeat=1, network=2),
+        make_trial(6, accuracy=0.80, ratio=2.0, repeat=2, network=1),
+        make_trial(7, accuracy=0.72, ratio=0.5, repeat=2, network=2),
+    ]
+    return _write_run("sure", trials, Limits(max_params=5000, max_step_time=2.5))
+
+
+def _write_run(name: str, trials: list[TrialResult], limits: Limits | None = None) -> Path:
     path = Path("runs") / name
     objective = Objective(reference_params=2000)
-    with RunWriter.create(path, config={"image_size": 48}, objective=objective) as writer:
+    with RunWriter.create(path, config={"image_size": 48}, objective=objective, limits=limits) as writer:
         for trial in trials:
             writer.append(trial)
     return path

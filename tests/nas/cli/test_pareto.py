@@ -13,17 +13,19 @@ import pytest
 from tests.nas.cli.conftest import HOSTILE_DEVICE
 
 Nas = Callable[..., Any]
+UNSURE = "not confirmed: the ranking rests on one training of each network"
 
 
 def test_the_front_as_a_table(nas: Nas, a_run: Path) -> None:
     said = nas("pareto", "first")
     assert said.code == 0
     assert said.err == ""
-    first, header, *rows, last = said.out.splitlines()
+    first, header, *rows, best, last = said.out.splitlines()
     assert first == "first: 4 trials, 3 measured in full, 2 on the front"
     assert header.split()[0] == "trial"
     assert [row.split()[0] for row in rows] == ["1", "2"]
-    assert last == "best reward: trial 1; see it with: nas describe first:1"
+    assert best == f"best reward: trial 1, {UNSURE}"
+    assert last == "see it with: nas describe first:1"
 
 
 @pytest.mark.parametrize("how", ["runs/first", "./runs/first/", "first"])
@@ -46,7 +48,7 @@ def test_the_front_as_json(nas: Nas, a_run: Path, flags: tuple[str, ...]) -> Non
     assert (found["num_ok"], found["best"]) == (3, 1)
     assert 0 < found["hypervolume"] < 1
     assert document["objective"] == {"reference_params": 2000, "w": -0.07, "v": -0.05}
-    assert document["notes"] == []
+    assert (document["question"], document["notes"], found["confirmed"]) == (None, [], [])
 
 
 def test_the_front_as_csv(nas: Nas, a_run: Path) -> None:
@@ -65,14 +67,14 @@ def test_several_devices_have_a_table_each(nas: Nas, split_run: Path) -> None:
         "a front for each"
     )
     first, second = said.out.split("\n\n")[1:]
-    title, _, *rows, best = first.splitlines()
+    title, _, *rows, best, see = first.splitlines()
     assert title == "T4: 2 measured in full, 2 on the front"
     assert [row.split()[0] for row in rows] == ["2", "1"]
-    assert best == "best reward: trial 2; see it with: nas describe split:2"
-    title, _, row, best = second.splitlines()
+    assert (best, see) == (f"best reward: trial 2, {UNSURE}", "see it with: nas describe split:2")
+    title, _, row, best, see = second.splitlines()
     assert title == "=A?[2J 100: 1 measured in full, 1 on the front"
     assert row.split()[0] == "3"
-    assert best == "best reward: trial 3; see it with: nas describe split:3"
+    assert (best, see) == (f"best reward: trial 3, {UNSURE}", "see it with: nas describe split:3")
 
 
 def test_one_device_of_several_is_shown(nas: Nas, split_run: Path) -> None:
@@ -159,3 +161,113 @@ def test_a_strangers_run_only_gets_read(nas: Nas, a_run: Path, folder: Path) -> 
     assert json.loads(nas("pareto", str(hostile), "--json").out)["run"] == hostile.name
     assert not canary.exists()
     assert {path: path.read_bytes() for path in hostile.iterdir()} == before
+
+
+def test_a_confirmed_run_says_how_sure_it_is(nas: Nas, confirmed_run: Path) -> None:
+    said = nas("pareto", "sure")
+    assert said.err == ""
+    first, header, *rows, best, last = said.out.splitlines()
+    assert first == "sure: 7 trials, 7 measured in full, 3 on the front"
+    assert header.split()[-4:] == ["reward", "confirmed", "P(best)", "network"]
+    assert [row.split()[0] for row in rows] == ["1", "2", "3"]
+    assert "  2 x  " in rows[0]
+    assert best.startswith("tied for the best reward (95 %): trials 1 (P(best) 0.")
+    assert last == "see it with: nas describe sure:1"
+    found = nas("pareto", "sure", "--json").document["by_device"]["cpu"]
+    assert [row["trial"] for row in found["confirmed"]] == [1, 2]
+    assert sum(row["p_best"] for row in found["confirmed"]) == pytest.approx(1)
+    assert all(row["tied"] and row["num_trainings"] == 2 for row in found["confirmed"])
+    assert found["confirmed"][0]["accuracy"] == pytest.approx(0.81)
+    assert (found["num_ok"], found["best"]) == (7, 1)
+
+
+def test_the_question_can_be_changed_afterwards(nas: Nas, confirmed_run: Path) -> None:
+    said = nas("pareto", "sure", "--w", "-0.3", "--v", "0", "--max-step-time", "1", "--min-accuracy", "0.71")
+    assert (said.code, said.err) == (0, "")
+    asked, first, _, row, best, last = said.out.splitlines()
+    assert asked == (
+        "asked anew: w -0.3, v 0, max_params 5000, max_step_time 1, min_accuracy 0.71; "
+        "the search was asked: w -0.07, v -0.05, max_params 5000, max_step_time 2.5"
+    )
+    assert first.endswith(", 1 on the front")
+    assert row.split()[0] == "2"
+    assert best == "best reward: trial 2, confirmed by 2 trainings; no other network is confirmed"
+    assert last == "see it with: nas describe sure:2"
+
+
+def test_every_format_answers_the_question_asked(nas: Nas, confirmed_run: Path) -> None:
+    flags = ("--w", "-1", "--v", "0", "--min-params", "2000")
+    asked = (
+        "asked anew: w -1, v 0, max_params 5000, min_params 2000, max_step_time 2.5; "
+        "the search was asked: w -0.07, v -0.05, max_params 5000, max_step_time 2.5"
+    )
+    document = nas("pareto", "sure", *flags, "--json").document
+    assert document["question"] == asked
+    assert document["objective"] == {"reference_params": 2000, "w": -1.0, "v": 0.0}
+    assert document["limits"] == {
+        "max_params": 5000,
+        "min_params": 2000,
+        "max_step_time": 2.5,
+        "min_accuracy": None,
+    }
+    found = document["by_device"]["cpu"]
+    assert found["best"] == 2
+    rewards = {row["trial"]: row["reward"] for row in found["front"]}
+    assert rewards == pytest.approx({1: 0.81 / 2, 2: 0.715 / 0.5, 3: 0.7 / 0.4})
+    said = nas("pareto", "sure", *flags, "--format", "csv")
+    assert said.err == f"{asked}\n"
+    read = {int(row["trial"]): float(row["reward"]) for row in csv.DictReader(said.out.splitlines())}
+    assert read == pytest.approx(rewards)
+    assert "trained once and not confirmed, of a higher reward: trial 3 (1.7500)" in nas("pareto", "sure", *flags).out
+
+
+def test_what_is_asked_as_the_run_was_is_no_other_question(nas: Nas, confirmed_run: Path) -> None:
+    plain = nas("pareto", "sure")
+    assert nas("pareto", "sure", "--w", "-0.07", "--max-params", "5000") == plain
+
+
+@pytest.mark.parametrize(
+    ("flags", "ran", "worse"),
+    [
+        (("--max-params", "6000"), "max_params 5000", "larger"),
+        (("--no-limits",), "max_params 5000 and max_step_time 2.5", "larger or slower"),
+        (("--no-limits", "--max-params", "4000"), "max_step_time 2.5", "slower"),
+        (("--no-limits", "--max-params", "4000", "--max-step-time", "2.5"), None, None),
+        (("--min-accuracy", "0"), None, None),
+    ],
+)
+def test_what_was_never_trained_is_told(
+    nas: Nas, confirmed_run: Path, flags: tuple[str, ...], ran: str | None, worse: str | None
+) -> None:
+    said = nas("pareto", "sure", *flags)
+    assert said.code == 0
+    notes = (
+        []
+        if ran is None
+        else [f"the search ran under {ran}: networks that are {worse} were never trained and cannot be shown"]
+    )
+    assert said.err.splitlines() == [f"note: {note}" for note in notes]
+    assert nas("pareto", "sure", *flags, "--json").document["notes"] == notes
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        (("--w", "nan"), "--w must be a number from -10 to 10, got nan"),
+        (("--v", "11"), "--v must be a number from -10 to 10, got 11.0"),
+        (("--max-params", "0"), "--max-params must be an integer of at least 1, got 0"),
+        (("--max-step-time", "-1"), "--max-step-time must be finite and above 0, got -1.0"),
+        (("--min-accuracy", "80"), "--min-accuracy must be a share from 0 to 1, got 80.0"),
+        (("--min-params", "7", "--max-params", "5"), "--min-params must be at most max_params, 5, got 7"),
+        (
+            ("--min-params", "6000"),
+            "--min-params must be at most max_params, 5000, got 6000; one of them is the run's own, which --no-limits "
+            "drops",
+        ),
+    ],
+)
+def test_a_question_that_breaks_a_rule_names_the_flag(
+    nas: Nas, confirmed_run: Path, flags: tuple[str, ...], rule: str
+) -> None:
+    said = nas("pareto", "sure", *flags)
+    assert (said.code, said.out, said.err) == (2, "", f"error: {rule}\n")

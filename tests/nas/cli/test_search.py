@@ -89,9 +89,10 @@ def _end(folder: Path) -> SearchEnd:
 
 def test_the_report_of_one_device(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _report(Config(), _end(a_run)) == 0
-    head, *_, best, gap, pareto, resume = capsys.readouterr().out.splitlines()[1:]
+    head, *_, best, see, gap, pareto, resume = capsys.readouterr().out.splitlines()[1:]
     assert head == "runs/first: the budget is used up; 4 trials, 3 measured in full, 2 on the front"
-    assert best == "best reward: trial 1; see it with: nas describe runs/first:1"
+    assert best == "best reward: trial 1, not confirmed: the ranking rests on one training of each network"
+    assert see == "see it with: nas describe runs/first:1"
     assert (gap, pareto) == ("", "  nas pareto runs/first --format csv")
     assert resume == "  nas search --resume runs/first --budget LARGER"
 
@@ -102,7 +103,7 @@ def test_the_report_of_several_devices_keeps_them_apart(split_run: Path, capsys:
     assert "3 measured in full on 2 devices; step times of different devices do not compare" in out
     for line in ("T4: 2 measured in full, 2 on the front", "=A?[2J 100: 1 measured in full, 1 on the front"):
         assert line in out.splitlines()
-    assert [line.split(";")[0] for line in out.splitlines() if line.startswith("best")] == [
+    assert [line.split(",")[0] for line in out.splitlines() if line.startswith("best")] == [
         "best reward: trial 2",
         "best reward: trial 3",
     ]

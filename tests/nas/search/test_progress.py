@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,17 @@ def test_devices_are_told_apart(begin: Callable[..., Run]) -> None:
         f"2 done | 0 running | 0 failed | best reward {slow} (trial 0) on T4 | "
         f"best reward {fast} (trial 1) on A?[2J100 | front 1 + 1 | 56s left"
     )
+
+
+def test_the_best_is_the_confirmed(begin: Callable[..., Run]) -> None:
+    run = begin(terminal=True)
+    run.progress.begin_live(run.loop)
+    run.trial(correct=90)
+    run.trial(correct=40)
+    tried = run.writer.trials[1]
+    run.writer.append(replace(tried, index=2, repeat=1, accuracy=0.5))
+    best = run.loop.objective.weigh(0.5, 1.5, tried.params)
+    assert f" | best reward {best:.4f} (trial 1, confirmed) | " in run.progress.__rich__().plain
 
 
 def test_before_any_trial_there_is_no_best(begin: Callable[..., Run]) -> None:
