@@ -11,19 +11,24 @@ from results.record import TrialResult, TrialStatus
 from results.reward import Objective, reward
 from results.store import SCHEMA_VERSION, Run, best_trial
 from results.tables import FrontRow, front_csv, front_rows, front_text, summarize, text_table
+from results.validation import MIN_NETWORKS, NetworkPair, Ranking, Validation, validate
 from results.writer import RunWriter, check_run_name
 
 __all__ = [
+    "MIN_NETWORKS",
     "SCHEMA_VERSION",
     "FrontRow",
     "Limits",
+    "NetworkPair",
     "Objective",
+    "Ranking",
     "Run",
     "RunError",
     "RunWriteError",
     "RunWriter",
     "TrialResult",
     "TrialStatus",
+    "Validation",
     "accuracy_interval",
     "best_trial",
     "by_device",
@@ -38,4 +43,5 @@ __all__ = [
     "reward",
     "summarize",
     "text_table",
+    "validate",
 ]
