@@ -62,14 +62,18 @@ def run(config: Config) -> int:
 
 
 def _train(config: Config, training: LongTraining) -> None:
-    how_to_go_on = f"what was finished is kept; to go on: the same command (nas validate {config.run} ...)"
+    # How many networks, workers and where the data lie are on record from the start.
+    length = f" --train-length {config.train_length}" if config.train_length else ""
+    length = f" --times {config.times:g}" if config.times else length
+    how_to_go_on = f"what was finished is kept; to go on: nas validate {config.run}{length}"
     try:
         with Progress() as progress:
             end = train_longer(training, config, progress)
     except EngineError as error:
         raise Failed(f"{error}\n{how_to_go_on}") from error
     except KeyboardInterrupt:
-        print_note(how_to_go_on)
+        if (training.folder / "config.json").exists():
+            print_note(how_to_go_on)
         raise
     if end.interrupted:
         print_note(how_to_go_on)
@@ -171,7 +175,8 @@ def _next_steps(config: Config, training: LongTraining, found: Validation) -> li
     shown_as = printable(config.run)
     if found.verdict.fit:
         return [f"  nas pareto {shown_as}", f"  nas pareto {training.folder}"]
-    return [
-        f"  nas validate {shown_as} --networks {2 * len(training.short)}    # more networks, added to these",
-        f"  nas search --train-length {training.long_steps()}    # a search with a longer training",
-    ]
+    steps = [f"  nas search ... --train-length {training.long_steps()}    # a search with a longer training"]
+    if len(training.run.ok) > len(training.short):
+        more = min(2 * len(training.short), len(training.run.ok))
+        steps.insert(0, f"  nas validate {shown_as} --networks {more}    # more of its networks, added to these")
+    return steps
