@@ -229,7 +229,7 @@ def _verdict(num_networks: int, short: Ranking, *baselines: Ranking) -> Verdict:
         fit=True,
         reasons=(
             f"tau of the reward is {tau}: at least {MIN_TAU}, and above {MIN_TAU_LOW} with its whole interval",
-            f"it ranks better than each baseline, with probability {least:.2f} or more",
+            f"it ranks better than each baseline (probability at least {least:.3f})",
         ),
     )
 

@@ -62,10 +62,7 @@ def run(config: Config) -> int:
 
 
 def _train(config: Config, training: LongTraining) -> None:
-    # How many networks, workers and where the data lie are on record from the start.
-    length = f" --train-length {config.train_length}" if config.train_length else ""
-    length = f" --times {config.times:g}" if config.times else length
-    how_to_go_on = f"what was finished is kept; to go on: nas validate {config.run}{length}"
+    how_to_go_on = f"what was finished is kept; to go on: {_command(config)}"
     try:
         with Progress() as progress:
             end = train_longer(training, config, progress)
@@ -78,6 +75,12 @@ def _train(config: Config, training: LongTraining) -> None:
     if end.interrupted:
         print_note(how_to_go_on)
         raise KeyboardInterrupt
+
+
+def _command(config: Config) -> str:
+    """What goes on with this validation: all but its length is on record."""
+    length = f" --train-length {config.train_length}" if config.train_length else ""
+    return f"nas validate {printable(config.run)}{f' --times {config.times:g}' if config.times else length}"
 
 
 def _devices(training: LongTraining) -> list[str]:
@@ -115,9 +118,8 @@ def _text(config: Config, training: LongTraining, found: Validation) -> str:
     ]
     if _devices(training) != [training.device]:
         others = printable(", ".join(_devices(training)))
-        lines.append(
-            f"the run's trials are of {printable(training.device)}, the long ones of {others}: step times differ"
-        )
+        where = f"measured on {printable(training.device)} in the run, here on {others}"
+        lines.append(f"{where}: step times do not compare")
     lines += ["", f"fit for use: {'yes' if found.verdict.fit else 'no'}"]
     lines += [f"  {reason}" for reason in found.verdict.reasons]
     return "\n".join([*lines, "", *_next_steps(config, training, found)])
@@ -149,14 +151,14 @@ def _pairs_table(pairs: Sequence[NetworkPair]) -> str:
 
 def _rankings_table(target: str, rankings: Sequence[Ranking]) -> str:
     first = f"against the {target}"
-    headers = (first, "order", "Kendall's tau (95 %)", "Spearman's rho (95 %)", "short training is better")
+    headers = (first, "order", "Kendall's tau (95 %)", "Spearman's rho (95 %)", "P(short is better)")
     cells = [
         (
             ranking.by,
             ranking.order,
             str(ranking.tau or "undefined"),
             str(ranking.rho or "undefined"),
-            "" if ranking.short_better is None else f"p = {ranking.short_better:.3f}",
+            "" if ranking.short_better is None else f"{ranking.short_better:.3f}",
         )
         for ranking in rankings
     ]
@@ -172,11 +174,10 @@ def _regret_text(found: Validation) -> str:
 
 
 def _next_steps(config: Config, training: LongTraining, found: Validation) -> list[str]:
-    shown_as = printable(config.run)
     if found.verdict.fit:
-        return [f"  nas pareto {shown_as}", f"  nas pareto {training.folder}"]
+        return [f"  nas pareto {printable(config.run)}", f"  nas pareto {printable(str(training.folder))}"]
     steps = [f"  nas search ... --train-length {training.long_steps()}    # a search with a longer training"]
-    if len(training.run.ok) > len(training.short):
-        more = min(2 * len(training.short), len(training.run.ok))
-        steps.insert(0, f"  nas validate {shown_as} --networks {more}    # more of its networks, added to these")
+    if training.num_more:
+        more = len(training.short) + min(training.num_more, len(training.short))
+        steps.insert(0, f"  {_command(config)} --networks {more}    # more of its networks, added to these")
     return steps

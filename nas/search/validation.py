@@ -105,6 +105,11 @@ class LongTraining:
     def failed(self) -> list[TrialResult]:
         return [trial for trial in self.long if not trial.ok]
 
+    @property
+    def num_more(self) -> int:
+        """How many networks of the run could be added."""
+        return len(_allowed(self.run, self.device)) - len(self.short)
+
     def record(self) -> dict[str, Any]:
         """For the config.json of the folder."""
         return {RECORD: asdict(_Record(trials=tuple(trial.index for trial in self.short), device=self.device))}
@@ -178,10 +183,13 @@ def _device(run: Run, asked: str | None) -> str:
     return best.device
 
 
+def _allowed(run: Run, device: str) -> list[TrialResult]:
+    return [trial for trial in run.ok if trial.device == device and run.limits.allow(trial)]
+
+
 def _added(run: Run, device: str, kept: Sequence[int], count: int) -> list[int]:
     """Trials that make `kept` up to `count`, as far as there are so many: best first."""
-    allowed = [trial for trial in run.ok if trial.device == device and run.limits.allow(trial)]
-    ranked = sorted(allowed, key=lambda trial: (-run.objective.reward(trial), trial.index))
+    ranked = sorted(_allowed(run, device), key=lambda trial: (-run.objective.reward(trial), trial.index))
     if len(ranked) < MIN_NETWORKS:
         raise RunError(
             f"{run.folder}: a validation needs at least {MIN_NETWORKS} networks measured in full within the run's "
