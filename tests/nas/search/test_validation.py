@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from nas.search.config import SearchConfig
 from nas.search.forecast import Forecast
@@ -210,6 +211,22 @@ def test_other_data_than_the_runs_are_refused(make_run: MakeRun) -> None:
     path.write_text(json.dumps(config))
     with pytest.raises(ValueError, match="the data are not those that the run began with"):
         _plan(find_long_training(Run(run.folder), ValidationConfig()), ValidationConfig())
+
+
+def test_data_that_were_moved_are_named_once(make_run: MakeRun, tmp_path: Path) -> None:
+    photos, moved = tmp_path / "photos", tmp_path / "moved"
+    for shade in range(10):
+        for index in range(20):
+            path = photos / str(shade) / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (20 * shade, index, 0)).save(path)
+    run = make_run(data=str(photos))
+    photos.rename(moved)
+    with pytest.raises(ValueError, match="photos"):
+        _plan(find_long_training(run, ValidationConfig()), ValidationConfig())
+    begin(run, networks=6, data=str(moved))
+    plan = _plan(find_long_training(run, ValidationConfig()), ValidationConfig())
+    assert (plan.config.data, len(plan.networks)) == (str(moved), 6)
 
 
 def test_a_damaged_record_is_named(make_run: MakeRun) -> None:
