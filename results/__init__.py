@@ -13,19 +13,24 @@ from results.record import TrialResult, TrialStatus
 from results.reward import Objective, reward
 from results.store import SCHEMA_VERSION, Run
 from results.tables import best_text, front_csv, front_text, summarize, text_table
+from results.validation import MIN_NETWORKS, NetworkPair, Ranking, Validation, validate
 from results.writer import RunWriter, check_run_name
 
 __all__ = [
+    "MIN_NETWORKS",
     "SCHEMA_VERSION",
     "Limits",
     "Network",
+    "NetworkPair",
     "Objective",
+    "Ranking",
     "Run",
     "RunError",
     "RunWriteError",
     "RunWriter",
     "TrialResult",
     "TrialStatus",
+    "Validation",
     "best_network",
     "best_text",
     "by_device",
@@ -40,4 +45,5 @@ __all__ = [
     "reward",
     "summarize",
     "text_table",
+    "validate",
 ]

@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
+    "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),
     "describe": ("nas.cli.describe", "a network stage by stage: parameters, multiply-adds, output sizes"),
     "measure": (
         "nas.cli.measure",

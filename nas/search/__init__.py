@@ -7,12 +7,33 @@ from nas.search.config import SearchConfig
 if TYPE_CHECKING:
     from nas.search.driver import SearchEnd
     from nas.search.engine import EngineError
+    from nas.search.long_training import train_longer
     from nas.search.progress import Progress
     from nas.search.run import resume_search, start_search
+    from nas.search.validation import LongTraining, ValidationConfig, find_long_training
 
-__all__ = ["EngineError", "Progress", "SearchConfig", "SearchEnd", "resume_search", "start_search"]
+__all__ = [
+    "EngineError",
+    "LongTraining",
+    "Progress",
+    "SearchConfig",
+    "SearchEnd",
+    "ValidationConfig",
+    "find_long_training",
+    "resume_search",
+    "start_search",
+    "train_longer",
+]
 
-_MODULES = {"EngineError": "engine", "Progress": "progress", "SearchEnd": "driver"}
+_MODULES = {
+    "EngineError": "engine",
+    "LongTraining": "validation",
+    "Progress": "progress",
+    "SearchEnd": "driver",
+    "ValidationConfig": "validation",
+    "find_long_training": "validation",
+    "train_longer": "long_training",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -64,7 +64,7 @@ class Driver:
         self._task = TrialTask(
             arch=reference,
             reference=reference,
-            seed=plan.config.seed,
+            seed=plan.training_seed,
             steps=plan.steps,
             batch_size=plan.batch_size,
             recipe=plan.config.recipe,
@@ -83,7 +83,7 @@ class Driver:
             writer=writer,
             objective=plan.objective(),
             image_size=plan.image_size,
-            seed=plan.config.seed,
+            seed=plan.training_seed,
             max_running=resources.workers,
             devices=devices,
             now_s=self._now_s,

@@ -9,8 +9,8 @@ from nas.data import PreparedData, prepare
 from nas.measure import Precision
 from nas.search.config import SearchConfig
 from nas.search.forecast import Forecast
-from nas.search.samplers import SAMPLERS, Refusal, Sampler
-from results import Objective, environment
+from nas.search.samplers import SAMPLERS, ListSampler, Refusal, Sampler
+from results import Objective, TrialResult, environment
 from search_space import ArchSpec, Space
 
 __all__ = ["Plan"]
@@ -20,7 +20,11 @@ MIN_ROUNDS = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A config with its space (for the data's classes), its data, and what it left open decided."""
+    """A config with its space (for the data's classes), its data, and what it left open decided.
+
+    `training_seed` is what the seed of each training follows from; `networks`, where given, are trained in their order
+    in place of what a sampler would propose.
+    """
 
     config: SearchConfig
     space: Space
@@ -28,6 +32,8 @@ class Plan:
     image_size: int
     batch_size: int
     steps: int
+    training_seed: int
+    networks: tuple[ArchSpec, ...] = ()
 
     @classmethod
     def of(cls, config: SearchConfig, space: Space) -> Self:
@@ -44,6 +50,7 @@ class Plan:
             image_size=image_size,
             batch_size=batch_size,
             steps=steps,
+            training_seed=config.seed,
         )
 
     def objective(self) -> Objective:
@@ -66,12 +73,12 @@ class Plan:
                 return Refusal("predicted step time", predicted.ratio)
             return None
 
-        return SAMPLERS[self.config.sampler](
-            self.space,
-            seed=self.config.seed,
-            refusal=refusal,
-            score=lambda result: objective.reward(result) if limits.allow(result) else None,
-        )
+        def score(result: TrialResult) -> float | None:
+            return objective.reward(result) if limits.allow(result) else None
+
+        if self.networks:
+            return ListSampler(self.networks, self.space, seed=self.config.seed, refusal=lambda arch: None, score=score)
+        return SAMPLERS[self.config.sampler](self.space, seed=self.config.seed, refusal=refusal, score=score)
 
     def data_fingerprint(self) -> str:
         """Of what the images are (classes, how many of each, mean and spread of the pixels), not of where they lie."""

@@ -22,7 +22,7 @@ from results import Run, RunError, RunWriter
 from search_space import Space, load_space
 from search_space.files import parse_json
 
-__all__ = ["resume_search", "start_search"]
+__all__ = ["as_recorded", "check_data", "recorded", "resources_of", "resume_search", "start_search"]
 
 
 def start_search(config: SearchConfig, folder: Path, progress: Progress) -> SearchEnd:
@@ -40,7 +40,7 @@ def start_search(config: SearchConfig, folder: Path, progress: Progress) -> Sear
     except SpaceExhausted as exhausted:
         raise ValueError(str(exhausted)) from None
     with ray_session(config.address) as cluster:
-        resources, compute = _resources(config, cluster)
+        resources, compute = resources_of(config, cluster)
         writer = RunWriter.create(folder, config=plan.for_record(), objective=plan.objective(), limits=config.limits())
         with writer:
             driver = Driver(plan, writer, cluster, resources, compute, progress, started=start)
@@ -55,28 +55,35 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
     """
     start = time.monotonic()
     run = Run(folder)
-    config, space = _recorded(run)
+    if "validation" in run.config:
+        raise RunError(f"{folder}: is a validation: go on with nas validate and the run that it is of")
+    config, space = recorded(run)
     config = replace(config, **changes).anchored()
     plan = Plan.of(config, space)
+    check_data(plan, run)
+    with ray_session(config.address) as cluster, RunWriter.resume(folder) as writer:
+        for note in writer.notes:
+            progress.note(f"note: {note}")
+        resources, compute = resources_of(config, cluster)
+        began_with = writer.config.get("compute")
+        if began_with is not None:
+            compute = as_recorded(compute, began_with, folder)
+        writer.update_config(search=plan.for_record()["search"])
+        driver = Driver(plan, writer, cluster, resources, compute, progress, started=start)
+        return driver.run(choose_dtype=began_with is None)
+
+
+def check_data(plan: Plan, run: Run) -> None:
+    """Raise RunError where the data of a plan are not those that the run began with."""
     began_with = run.config.get("data")
     if not isinstance(began_with, dict) or plan.data_fingerprint() != began_with.get("fingerprint"):
         was = printable(began_with.get("summary")) if isinstance(began_with, dict) else "not on record"
         raise RunError(
-            f"{folder}: the data are not those that the run began with\nthen: {was}\nnow: {plan.data.summary()}"
+            f"{run.folder}: the data are not those that the run began with\nthen: {was}\nnow: {plan.data.summary()}"
         )
-    with ray_session(config.address) as cluster, RunWriter.resume(folder) as writer:
-        for note in writer.notes:
-            progress.note(f"note: {note}")
-        resources, compute = _resources(config, cluster)
-        recorded = writer.config.get("compute")
-        if recorded is not None:
-            compute = _as_recorded(compute, recorded, folder)
-        writer.update_config(search=plan.for_record()["search"])
-        driver = Driver(plan, writer, cluster, resources, compute, progress, started=start)
-        return driver.run(choose_dtype=recorded is None)
 
 
-def _as_recorded(compute: Compute, recorded: object, folder: Path) -> Compute:
+def as_recorded(compute: Compute, recorded: object, folder: Path) -> Compute:
     """The compute of this session in the form that the run began with."""
     try:
         began_with = parse_json(Compute, json.dumps(recorded))
@@ -87,7 +94,8 @@ def _as_recorded(compute: Compute, recorded: object, folder: Path) -> Compute:
     return replace(compute, dtype=began_with.dtype, channels_last=began_with.channels_last)
 
 
-def _recorded(run: Run) -> tuple[SearchConfig, Space]:
+def recorded(run: Run) -> tuple[SearchConfig, Space]:
+    """The config and the space that a run is of."""
     try:
         config = parse_json(SearchConfig, json.dumps(run.config.get("search")))
         space = parse_json(Space, json.dumps(run.config.get("space")))
@@ -96,7 +104,7 @@ def _recorded(run: Run) -> tuple[SearchConfig, Space]:
     return config, space
 
 
-def _resources(config: SearchConfig, cluster: Cluster) -> tuple[Resources, Compute]:
+def resources_of(config: SearchConfig, cluster: Cluster) -> tuple[Resources, Compute]:
     """What each trial gets; refused at once where the machines do not have it."""
     on_cuda = config.device == "cuda" or (config.device == "auto" and cluster.gpus > 0 and config.gpus_per_trial != 0)
     gpus = (1.0 if config.gpus_per_trial is None else config.gpus_per_trial) if on_cuda else 0.0

@@ -217,3 +217,31 @@ def _trial_children(running: Search) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def test_a_killed_validation_goes_on_and_then_only_reports(search: Start, tmp_path: Path) -> None:
+    code, _, error = search(*TOY, "--budget", str(TRIALS), "--workers", "2", "--out", "a").wait()
+    assert code == 0, error
+    run, validation = tmp_path / "runs/a", tmp_path / "runs/a/validate-3x"
+    command = [sys.executable, "-m", "nas.cli", "validate", "a", "--times", "3", "--json"]
+    running = search(command=[*command, "--networks", "6"])
+    wait_for(lambda: len(rows(validation)) >= 2, "two long trainings")
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.communicate()
+    finished = rows(validation)
+    code, out, error = search(command=command).wait()
+    assert code == 0, error
+    assert rows(validation)[: len(finished)] == finished
+    assert [row["index"] for row in sorted(rows(validation), key=lambda row: row["index"])] == list(range(6))
+    assert {row["train_steps"] for row in rows(validation)} == {120}
+    assert {row["key"] for row in rows(validation)} == {row["key"] for row in rows(run)}
+    assert not {row["seed"] for row in rows(validation)} & {row["seed"] for row in rows(run)}
+    assert {row["num_evaluated"] for row in rows(validation)} == {row["num_evaluated"] for row in rows(run)}
+    assert len(json.loads(out)["pairs"]) == 6
+    before = (validation / "trials.jsonl").read_bytes()
+    again = search(command=command).wait()
+    assert again[:2] == (0, out)
+    assert (validation / "trials.jsonl").read_bytes() == before
+    code, _, error = search("--resume", "a/validate-3x", "--budget", "50").wait()
+    assert code == 2
+    assert "is a validation" in error

@@ -6,6 +6,7 @@ from nas.search.samplers._base import Asked, Sampler, SpaceExhausted, Told
 from nas.search.samplers._cost_aware import CostAwareSampler
 from nas.search.samplers._domain import Candidate, Costs, Domain, Goal, Outcome, Refusal
 from nas.search.samplers._evolution import EvolutionSampler
+from nas.search.samplers._list import ListSampler
 from nas.search.samplers._optuna import NSGA2Sampler, TPESampler
 from nas.search.samplers._random import RandomSampler
 
@@ -18,6 +19,7 @@ __all__ = [
     "Domain",
     "EvolutionSampler",
     "Goal",
+    "ListSampler",
     "NSGA2Sampler",
     "Outcome",
     "RandomSampler",

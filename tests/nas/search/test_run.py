@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nas.search.config import SearchConfig
-from nas.search.run import _resources
+from nas.search.run import resources_of
 from nas.search.session import Cluster, Node
 
 LAPTOP = Cluster(scratch=Path(), nodes=(Node(4, 0),))
@@ -31,7 +31,7 @@ MIXED = Cluster(scratch=Path(), nodes=(Node(7, 0), Node(3, 1)))
     ],
 )
 def test_what_a_trial_gets(cluster: Cluster, asked: dict[str, Any], expected: tuple[int, float, int, str]) -> None:
-    resources, compute = _resources(SearchConfig(**asked), cluster)
+    resources, compute = resources_of(SearchConfig(**asked), cluster)
     assert (resources.cpus, resources.gpus, resources.workers, compute.device) == expected
     assert compute.threads == resources.cpus
 
@@ -52,7 +52,7 @@ def test_what_a_trial_gets(cluster: Cluster, asked: dict[str, Any], expected: tu
 )
 def test_what_is_not_there_is_refused(cluster: Cluster, asked: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        _resources(SearchConfig(**asked), cluster)
+        resources_of(SearchConfig(**asked), cluster)
 
 
 def test_paths_do_not_depend_on_the_folder_they_were_given_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
