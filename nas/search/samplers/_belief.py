@@ -72,6 +72,15 @@ class Belief(Generic[T]):
     def _predicts_no_step_time(self, candidate: Candidate[T]) -> bool:
         return self._domain.costs([candidate.arch])[0].step_time is None
 
+    def of_tried(self, candidates: Sequence[Candidate[T]], outcomes: Mapping[int, Outcome]) -> Believed:
+        """What is believed of candidates that did not fail; those without an outcome are in training."""
+        archs = [candidate.arch for candidate in candidates]
+        believed = self.of([each.decisions for each in candidates], archs, self._domain.costs(archs))
+        measured = [outcomes[each.index].accuracy if each.index in outcomes else None for each in candidates]
+        logs = np.log([max(_LEAST, accuracy) if accuracy is not None else 1.0 for accuracy in measured])
+        accuracies = np.where(logs < self._accuracy.lowest, logs, believed.log_accuracy)
+        return believed._replace(log_accuracy=accuracies)
+
     def of(self, decisions: Sequence[Sequence[int]], archs: Sequence[T], costs: Sequence[Costs]) -> Believed:
         """What is believed of the networks given."""
         features = self._features.of(decisions, archs)

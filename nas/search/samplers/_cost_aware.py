@@ -71,8 +71,7 @@ class CostAwareSampler(Sampler[T]):
         """The candidates that did not fail, and what is believed of them now."""
         self._belief.learn(self._candidates, self._outcomes)
         known = [candidate for candidate in self._candidates.values() if not self._failed(candidate.index)]
-        archs = [candidate.arch for candidate in known]
-        return known, self._belief.of([each.decisions for each in known], archs, self._domain.costs(archs))
+        return known, self._belief.of_tried(known, self._outcomes)
 
     def picks(self) -> list[Candidate[T]]:
         """By what is believed of them, which one lucky training sways less than it does what was measured."""

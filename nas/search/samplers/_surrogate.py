@@ -4,6 +4,7 @@ Chosen by measurement among Gaussian processes with other kernels, Bayesian ridg
 trees and gradient boosting (docs/log.md): with the known costs among its inputs it needs the fewest networks.
 """
 
+import math
 import random
 import warnings
 from collections.abc import Sequence
@@ -69,6 +70,8 @@ class Surrogate:
         self._kernels: dict[int, Any] = {}
         self._process: Any = None
         self._centre, self._spread = 0.0, 1.0
+        self.lowest = -math.inf
+        """What lies below it was drawn in: such networks are not believed to be as good as they are predicted."""
 
     @property
     def is_fitted(self) -> bool:
@@ -85,6 +88,7 @@ class Surrogate:
             self._kernels[m] = _likeliest(features[:m], _scaled(values[:m])[0])
         kernel = self._kernels[m]
         scaled, self._centre, self._spread = _scaled(values)
+        self.lowest = _lowest(values)
         self._process = GaussianProcessRegressor(kernel, optimizer=None).fit(features, scaled)
         if len(pending):
             believed = np.concatenate([scaled, self._process.predict(pending)])
@@ -107,11 +111,15 @@ def _fitted_to(count: int) -> int:
     return m
 
 
+def _lowest(values: Floats) -> float:
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return float(middle - TAIL * max(high - low, 1e-9))
+
+
 def _scaled(values: Floats) -> tuple[Floats, float, float]:
     """Values in units of their spread, with its centre and size. What lies far below the others (a network that has not
     begun to learn) is drawn in: how bad it is teaches nothing of the good ones."""
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-    drawn = np.maximum(values, middle - TAIL * max(high - low, 1e-9))
+    drawn = np.maximum(values, _lowest(values))
     centre, spread = float(drawn.mean()), max(float(drawn.std()), 1e-9)
     return (drawn - centre) / spread, centre, spread
 
