@@ -112,9 +112,9 @@ class BudgetKeeper:
         )
         return self._device_seconds + ahead * self._devices
 
-    def admits(self, now_s: float, expected_s: float | None = None) -> bool:
-        """Whether one more trial, started now, is expected to end within the budget; `expected_s` is what is known of
-        its length."""
+    def admits(self, now_s: float, expected_s: float | None = None, *, share: float = 1.0) -> bool:
+        """Whether one more trial, started now, is expected to end within that share of the budget; `expected_s` is what
+        is known of its length."""
         match self.budget.kind:
             case "trials":
                 needed = 1.0
@@ -122,7 +122,20 @@ class BudgetKeeper:
                 needed = self._or_longest(expected_s)
             case "gpu" | "cpu":
                 needed = self._or_longest(expected_s) * self._devices
-        return self._committed(now_s) + needed <= self.budget.amount
+        return self._committed(now_s) + needed <= self.budget.amount * share
+
+    def room(self, now_s: float, seconds: float, *, at_once: int, share: float) -> int:
+        """How many trials of so many seconds, `at_once` at a time, fit into what is left, or into that share of the
+        whole where it is less."""
+        left = min(self.budget.amount - self._committed(now_s), self.budget.amount * share)
+        match self.budget.kind:
+            case "trials":
+                fit = left
+            case "wall":
+                fit = left / seconds * at_once
+            case "gpu" | "cpu":
+                fit = left / (seconds * self._devices)
+        return max(0, int(fit))
 
     def left(self, now_s: float) -> float:
         """What is not yet spent, in the budget's unit, at least 0."""
