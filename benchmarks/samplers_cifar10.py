@@ -1,6 +1,6 @@
 """Whole searches on CIFAR-10 with several samplers, each given the same wall clock, seed by seed in turn.
 
-    python benchmarks/samplers_cifar10.py run DIR RUNS --budget 5m --train-length 100
+    python benchmarks/samplers_cifar10.py run DIR RUNS --budget 3m
     python benchmarks/samplers_cifar10.py show RUNS
 
 DIR is a folder with train/CLASS; RUNS a folder for the runs, of which those that are there are kept. What counts is the
@@ -34,6 +34,7 @@ def search(arguments: argparse.Namespace) -> None:
         command = [sys.executable, "-m", "nas.cli", "search", "--data", str(arguments.data), "--out", str(folder)]
         command += ["--sampler", sampler, "--seed", str(seed), "--budget", arguments.budget]
         command += ["--train-length", arguments.train_length, "--workers", str(arguments.workers)]
+        command += ["--image-size", str(arguments.image_size)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -70,7 +71,8 @@ def main() -> None:
     running = commands.add_parser("run")
     running.add_argument("data", type=Path)
     running.add_argument("runs", type=Path)
-    running.add_argument("--budget", default="5m")
+    running.add_argument("--budget", default="3m")
+    running.add_argument("--image-size", type=int, default=16)
     running.add_argument("--train-length", default="100")
     running.add_argument("--workers", type=int, default=2)
     running.set_defaults(do=search)
