@@ -43,16 +43,17 @@ class Confirmation:
         self._begun = 0
 
     @classmethod
-    def fitting(cls, room: int, num_picks: int, confirming: Confirming) -> Self | None:
-        """For `room` trainings; None where that, or the number of networks to choose from, is too small."""
-        num_networks = min(num_picks, max(2, room // confirming.repeat))
-        if room < FEWEST or num_networks < 2:
+    def fitting(cls, room: int, num_picks: int, confirming: Confirming, *, begun: int = 0) -> Self | None:
+        """For `room` trainings beside the `begun` ones of earlier sessions; None where these, or the number of networks
+        to choose from, are too few."""
+        num_networks = min(num_picks, max(2, (room + begun) // confirming.repeat))
+        if not room or room + begun < FEWEST or num_networks < 2:
             return None
         return cls(num_networks=num_networks, num_trainings=room)
 
     def next(self, picks: Sequence[Candidate[ArchSpec]], repeats: Counter[str]) -> Candidate[ArchSpec] | None:
-        """The network to train anew, of `picks`, the best first; `repeats` counts the new trainings begun so far by key.
-        None where it is over."""
+        """The network to train anew, of `picks`, the best first; `repeats` counts by key the new trainings that were
+        begun. None where it is over."""
         best = picks[: self.num_networks]
         if self._begun >= self.num_trainings or not best:
             return None

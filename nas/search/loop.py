@@ -179,7 +179,8 @@ class SearchLoop:
             at_once=self._max_running,
             share=self._confirming.share,
         )
-        self._confirmation = Confirmation.fitting(room, len(self._sampler.picks()), self._confirming)
+        begun = self._repeats.total()
+        self._confirmation = Confirmation.fitting(room, len(self._sampler.picks()), self._confirming, begun=begun)
         self._share = 1
         if self._confirmation is not None:
             # What was asked for and does not fit any more waits for a larger budget, on record.
