@@ -95,5 +95,12 @@ class NSGA2Sampler(OptunaSampler[T]):
 
     POPULATION: ClassVar[int] = 20
 
+    def _ask(self, index: int, attempt: int) -> tuple[int, ...]:
+        decisions = super()._ask(index, attempt)
+        # Optuna notes a trial's generation when it samples for it, which it does not where all is given beforehand; a
+        # trial without one is no member of any population.
+        _ = self._running[index].relative_params
+        return decisions
+
     def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.NSGAIISampler(seed=seed, population_size=self.POPULATION)
