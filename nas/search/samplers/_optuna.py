@@ -27,8 +27,9 @@ class OptunaSampler(Sampler[T]):
             decision.name: optuna.distributions.CategoricalDistribution(range(len(decision.values)))
             for decision in domain.decisions
         }
-        directions = ["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
-        self._study = optuna.create_study(directions=directions)
+        self._study = optuna.create_study(
+            directions=["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
+        )
         self._running: dict[int, optuna.trial.Trial] = {}
 
     @abstractmethod
