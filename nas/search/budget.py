@@ -127,7 +127,8 @@ class BudgetKeeper:
 
     def _part(self, share: float) -> float:
         """That share of the budget; 0.3 of 10 trials are 3 of them, which floating point alone does not say."""
-        return round(self.budget.amount * share, 6)
+        part = self.budget.amount * share
+        return round(part, 6) if self.budget.kind == "trials" else part
 
     def room(self, now_s: float, seconds: float, *, at_once: int, share: float) -> int:
         """How many trials of so many seconds, `at_once` at a time, fit into what is left, or into that share of the
