@@ -169,7 +169,7 @@ class RunWriter:
             RunError: for an index that is taken.
             RunWriteError: where the disk does not take it.
         """
-        if index in {ask.index for ask in self.asks}:
+        if index in {known.index for known in (*self.asks, *self.trials)}:
             raise RunError(f"{self.folder}: trial {index} was asked for already")
         ask = Ask(index=index, decisions=decisions, after=len(self.trials))
         self._append(ASKS, ask.to_json())
@@ -245,7 +245,7 @@ def _refuse_used(folder: Path) -> None:
         raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
     for name in (TRIALS, ASKS):
         if (folder / name).exists() and (folder / name).stat().st_size:
-            raise RunError(f"{folder}: holds a {name} without a config.json: choose another name")
+            raise RunError(f"{folder}: holds {name} without a config.json: choose another name")
     ours = {LOCK, OWNER, TRIALS, ASKS, f".{CONFIG}.tmp", f".{OWNER}.tmp"}
     if others := sorted({path.name for path in folder.iterdir()} - ours):
         raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")

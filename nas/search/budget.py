@@ -5,6 +5,7 @@ where it is expected to end within the budget; what runs is always finished. So 
 one trial takes longer than it was expected to.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -122,19 +123,24 @@ class BudgetKeeper:
                 needed = self._or_longest(expected_s)
             case "gpu" | "cpu":
                 needed = self._or_longest(expected_s) * self._devices
-        return self._committed(now_s) + needed <= self.budget.amount * share
+        return self._committed(now_s) + needed <= self._part(share)
+
+    def _part(self, share: float) -> float:
+        """That share of the budget; 0.3 of 10 trials are 3 of them, which floating point alone does not say."""
+        part = self.budget.amount * share
+        return round(part, 6) if self.budget.kind == "trials" else part
 
     def room(self, now_s: float, seconds: float, *, at_once: int, share: float) -> int:
         """How many trials of so many seconds, `at_once` at a time, fit into what is left, or into that share of the
-        whole where it is less."""
-        left = min(self.budget.amount - self._committed(now_s), self.budget.amount * share)
+        whole (a part of a trial is one) where it is less."""
+        left, part = self.budget.amount - self._committed(now_s), self._part(share)
         match self.budget.kind:
             case "trials":
-                fit = left
+                fit = min(left, math.ceil(part))
             case "wall":
-                fit = left / seconds * at_once
+                fit = min(left, part) / seconds * at_once
             case "gpu" | "cpu":
-                fit = left / (seconds * self._devices)
+                fit = min(left, part) / (seconds * self._devices)
         return max(0, int(fit))
 
     def left(self, now_s: float) -> float:

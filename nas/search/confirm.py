@@ -44,8 +44,8 @@ class Confirmation:
 
     @classmethod
     def fitting(cls, room: int, num_picks: int, confirming: Confirming, *, begun: int = 0) -> Self | None:
-        """For `room` trainings beside the `begun` ones of earlier sessions; None where these, or the number of networks
-        to choose from, are too few."""
+        """For `room` trainings beside those that an earlier session had `begun` when it ended; None where they, or the
+        networks to choose from, are too few."""
         num_networks = min(num_picks, max(2, (room + begun) // confirming.repeat))
         if not room or room + begun < FEWEST or num_networks < 2:
             return None

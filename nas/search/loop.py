@@ -149,7 +149,9 @@ class SearchLoop:
         if self.stop_reason is not None or len(self._running) >= self._max_running:
             return None
         now_s = self._now_s()
-        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=self._share):
+        # A number of trials has room for what was started once, whatever came after it.
+        share = 1.0 if self._again and self.keeper.budget.kind == "trials" else self._share
+        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=share):
             return self._after_this_phase(now_s, "the budget is used up")
         try:
             trial = self._again.pop(0) if self._again else self._next_trial()
@@ -157,7 +159,7 @@ class SearchLoop:
             return self._after_this_phase(now_s, str(exhausted))
         predicted = self._forecast.step_time(trial.candidate.arch)
         expected_s = self._forecast.trial_seconds(predicted)
-        if not self.keeper.admits(now_s, expected_s, share=self._share):
+        if not self.keeper.admits(now_s, expected_s, share=share):
             self._again.insert(0, trial)
             # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
             if self._running and self.keeper.budget.kind != "wall":
@@ -179,8 +181,14 @@ class SearchLoop:
             at_once=self._max_running,
             share=self._confirming.share,
         )
-        begun = self._repeats.total()
-        self._confirmation = Confirmation.fitting(room, len(self._sampler.picks()), self._confirming, begun=begun)
+        since = self.writer.asks[-1].after if self.writer.asks else 0
+        begun = sum(trial.repeat > 0 for trial in self.writer.trials[since:])
+        picked, searched = len(self._sampler.picks()), sum(not each.trial.repeat for each in self._running.values())
+        confirmation = Confirmation.fitting(room, picked + searched, self._confirming, begun=begun)
+        if confirmation is not None and picked < 2 and searched:
+            # Which are the best is not known before some have been measured.
+            return None
+        self._confirmation = confirmation
         self._share = 1
         if self._confirmation is not None:
             # What was asked for and does not fit any more waits for a larger budget, on record.
