@@ -153,8 +153,11 @@ class RunWriter:
     @property
     def next_index(self) -> int:
         """The number that no trial has yet, nor was asked for, and all later ones are above."""
-        taken = [trial.index for trial in self.trials] + [ask.index for ask in self.asks]
-        return max(taken, default=-1) + 1
+        return max(self._taken, default=-1) + 1
+
+    @property
+    def _taken(self) -> set[int]:
+        return {trial.index for trial in self.trials} | {ask.index for ask in self.asks}
 
     @property
     def history(self) -> Iterator[Ask | TrialResult]:
@@ -169,7 +172,7 @@ class RunWriter:
             RunError: for an index that is taken.
             RunWriteError: where the disk does not take it.
         """
-        if index in {known.index for known in (*self.asks, *self.trials)}:
+        if index in self._taken:
             raise RunError(f"{self.folder}: trial {index} was asked for already")
         ask = Ask(index=index, decisions=decisions, after=len(self.trials))
         self._append(ASKS, ask.to_json())

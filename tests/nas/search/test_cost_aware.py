@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.optimize import check_grad
 from scipy.stats import norm
 
 from nas.search.samplers import (
@@ -27,13 +26,6 @@ from nas.search.samplers import (
 )
 from nas.search.samplers._acquisition import expected_gain, expected_hypervolume_growth, expected_improvement, merit
 from nas.search.samplers._belief import Believed
-from nas.search.samplers._gaussian_process import (
-    _TYPICAL,
-    GaussianProcess,
-    _likeness,
-    _unlikeliness,
-    likeliest_parameters,
-)
 from nas.search.samplers._surrogate import Features, Surrogate, _fitted_to
 from results import Limits, Objective
 from results.pareto import MAXIMISE
@@ -192,38 +184,6 @@ def features_and_values(count: int) -> tuple[np.ndarray, np.ndarray]:
     networks = [tuple(rng.randrange(size) for size in domain.sizes) for _ in range(count)]
     values = np.array([accuracy(network) + rng.gauss(0, 0.003) for network in networks])
     return Features(domain).of(networks, networks), (values - values.mean()) / values.std()
-
-
-def test_the_process_predicts_what_scikit_learns_does() -> None:
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
-
-    features, values = features_and_values(60)
-    parameters = np.log([0.2, 1e-12, 1.0, 0.7, 4.0, 0.1])
-    mean, variance = GaussianProcess(parameters, 0).fit(features[:40], values[:40]).predict(features[40:])
-    kernel = ConstantKernel(0.2) * DotProduct(1.0) + ConstantKernel(0.7) * RBF(4.0) + WhiteKernel(0.1)
-    theirs = GaussianProcessRegressor(kernel, optimizer=None).fit(features[:40], values[:40])
-    their_mean, their_deviation = theirs.predict(features[40:], return_std=True)
-    assert mean == pytest.approx(their_mean, abs=1e-6)
-    assert variance == pytest.approx(their_deviation**2 - 0.1, abs=1e-6)
-    assert theirs.log_marginal_likelihood_value_ == pytest.approx(
-        -_unlikeliness(parameters, _likeness(features[:40], features[:40], 0), values[:40])[0]
-        + ((parameters - _TYPICAL) ** 2).sum() / (2 * 1.5**2)
-        - 20 * np.log(2 * np.pi),
-        rel=1e-6,
-    )
-
-
-def test_the_likelihoods_gradient_is_that_of_its_value() -> None:
-    features, values = features_and_values(25)
-    likeness = _likeness(features, features, 2)
-    start = _TYPICAL + np.random.default_rng(0).normal(0, 0.5, 6)
-    error = check_grad(
-        lambda x: _unlikeliness(x, likeness, values)[0], lambda x: _unlikeliness(x, likeness, values)[1], start
-    )
-    assert error < 1e-3
-    found = likeliest_parameters(features, values, 2)
-    assert _unlikeliness(found, likeness, values)[0] < _unlikeliness(_TYPICAL, likeness, values)[0]
 
 
 def test_the_surrogate_predicts_and_knows_how_well() -> None:
