@@ -3,198 +3,294 @@
     python benchmarks/search_efficiency.py run TABLES FILE --seeds 20 --processes 2
     python benchmarks/search_efficiency.py show FILE
     python benchmarks/search_efficiency.py regressors TABLES
-    python benchmarks/search_efficiency.py proposals TABLES
+    python benchmarks/search_efficiency.py proposals
 
-TABLES is the folder of accel_nasbench.csv.gz and nas_bench_macro_cifar10.csv.gz. Worlds:
-
-* accel: the space of Accel-NASBench (4.6e9 networks on ImageNet). Truth is a surrogate fitted to its 5,138 networks:
-  a quadratic in choices and costs, boosted trees on what that leaves (5-fold: 0.42 points of accuracy, 98.4 % of the
-  variance, where one training's noise is 0.26). A trial sees accuracy with that noise and step time within 3 %; before
-  it, the step time is known within 2.5 %, as with a calibration.
-* macro: NAS-Bench-Macro, complete. A trial sees one of the table's three trainings, truth is their mean; the table has
-  no times, so MACs stand for the step time, with the same errors.
-
-A sampler's pick after n trials is the trial of the highest reward that it saw; what counts is that network's true
-reward (or the true hypervolume of all n). `run` goes on where FILE ends.
+TABLES is the folder of accel_nasbench.csv.gz and nas_bench_macro_cifar10.csv.gz; benchmarks/worlds.py says what is made
+of them. A sampler's pick after n trials is the network that it holds for the best (`picks`: of those that it tried, the
+highest reward that it saw; for cost-aware, the highest that it believes in); what counts is that network's true reward,
+or for a front the true hypervolume of all n. Samplers of one seed are compared in pairs, with the 95 % interval (Student's
+t) of the mean difference. `run` goes on where FILE ends. Set OMP_NUM_THREADS=1.
 """
 
 import argparse
 import json
 import math
 import random
-import sys
+import statistics
 import time
-from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from worlds import TIME_NOISE, WORLDS, Decisions, World
 
-from nas.search.samplers import SAMPLERS, Candidate, Costs, Domain, Goal, Outcome, Sampler
+from nas.search.samplers import (
+    SAMPLERS,
+    Costs,
+    Domain,
+    EvolutionSampler,
+    Goal,
+    NSGA2Sampler,
+    Outcome,
+    Sampler,
+    TPESampler,
+)
+from nas.search.samplers._optuna import OptunaSampler
 from results import Limits, Objective
-from search_space import Space, load_space
-
-Floats = NDArray[np.float64]
-Decisions = tuple[int, ...]
-
-
-class Network(NamedTuple):
-    """True accuracy and step time, and the step time that is predicted."""
-
-    params: int
-    macs: int
-    accuracy: float
-    step_time: float
-    predicted: float
-
+from results.pareto import MAXIMISE, WORST_RATIO
+from search_space import ArchSpec, load_space
 
 COUNTS = (30, 50, 100, 250, 300)
-ACCURACY_NOISE, TIME_NOISE, PREDICTION_ERROR = 0.0026, 0.03, 0.025
-STALLED = 0.5
+OURS = "cost-aware"
+SMALL = 0.2
+"""With a limit of size, this share of the space's networks keep to it."""
+
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "reward": {},
+    "accuracy": {"w": 0.0, "v": 0.0},
+    "cheap": {"w": -0.14, "v": -0.05},
+    "limited": {"limited": True},
+    "front": {"front": True},
+}
+RIVALS = ("random", "evolution", "tpe", "nsga2")
 
 
-class World(ABC):
-    """A space whose networks' worth is known. A network is its canonical decisions here."""
+class GPSampler(OptunaSampler[Any]):
+    """Optuna's Gaussian process; slow, so for few trials."""
 
-    def __init__(self, space: Space) -> None:
-        self.space = space
-        self._known: dict[Decisions, Network] = {}
-        self._names: dict[Decisions, Decisions] = {}
+    MODEL_TRIES = 5
+    TRIALS = 100
 
-    @abstractmethod
-    def _truths(self, networks: Sequence[Decisions], sizes: Floats) -> tuple[Floats, Floats]:
-        """True accuracies (shares) and step times over the reference's, from decisions and (params, MACs)."""
+    def _optuna_sampler(self, seed: int) -> Any:
+        import optuna
 
-    @abstractmethod
-    def train(self, decisions: Decisions, rng: random.Random) -> float:
-        """Accuracy of one training."""
-
-    def know(self, networks: Sequence[Decisions]) -> list[Network]:
-        fresh = [decisions for decisions in dict.fromkeys(networks) if decisions not in self._known]
-        if fresh:
-            sizes = np.array([self.space.decode(decisions).cost(self.space.image_size) for decisions in fresh])
-            accuracies, step_times = self._truths(fresh, sizes)
-            for decisions, (params, macs), accuracy, step_time in zip(
-                fresh, sizes.tolist(), accuracies.tolist(), step_times.tolist(), strict=True
-            ):
-                # As wrong for one network whenever it is asked.
-                wrong = random.Random(str(decisions)).gauss(0, PREDICTION_ERROR)
-                self._known[decisions] = Network(params, macs, accuracy, step_time, step_time * math.exp(wrong))
-        return [self._known[decisions] for decisions in networks]
-
-    def _canonical(self, decisions: Sequence[int]) -> Decisions:
-        if (described := tuple(decisions)) not in self._names:
-            self._names[described] = self.space.canonical(described)
-        return self._names[described]
-
-    def domain(self, measured: Mapping[Decisions, float]) -> Domain[Decisions]:
-        """As a sampler sees it. Like a step-time model that learns, the step time of a network that was `measured` is
-        known from both."""
-        space = self.space
-
-        def costs(networks: Sequence[Decisions]) -> list[Costs]:
-            found = []
-            for decisions, network in zip(networks, self.know(networks), strict=True):
-                step_time, error = network.predicted, PREDICTION_ERROR
-                if decisions in measured:
-                    share = PREDICTION_ERROR**2 / (PREDICTION_ERROR**2 + TIME_NOISE**2)
-                    step_time = step_time ** (1 - share) * measured[decisions] ** share
-                    error *= math.sqrt(1 - share)
-                low = step_time * math.exp(-1.96 * error)
-                found.append(Costs(params=network.params, macs=network.macs, step_time=step_time, step_time_low=low))
-            return found
-
-        return Domain(
-            name=space.name,
-            decisions=space.decisions,
-            decode=self._canonical if space.size() < space.num_encodings else tuple,
-            encode=lambda network: network,
-            active=space.active,
-            size=space.size(),
-            costs=costs,
-        )
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=10, deterministic_objective=False)
 
 
-class Fitted:
-    """A quadratic ridge regression, and boosted trees on what it leaves."""
-
-    def __init__(self, features: Floats, values: Floats) -> None:
-        from sklearn.ensemble import HistGradientBoostingRegressor
-        from sklearn.linear_model import RidgeCV
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-
-        ridge = RidgeCV(np.logspace(0, 3, 7))
-        self._quadratic = make_pipeline(StandardScaler(), PolynomialFeatures(2), ridge).fit(features, values)
-        self._trees = HistGradientBoostingRegressor(
-            max_iter=300, learning_rate=0.03, max_leaf_nodes=8, l2_regularization=5.0, min_samples_leaf=20
-        ).fit(features, values - self._quadratic.predict(features))
-
-    def __call__(self, features: Floats) -> Floats:
-        predicted: Floats = self._quadratic.predict(features) + self._trees.predict(features)
-        return predicted
+class Evolution50(EvolutionSampler[Any]):
+    POPULATION, SAMPLE = 50, 12
 
 
-class Accel(World):
-    """Accel-NASBench; see above."""
-
-    def __init__(self, tables: Path) -> None:
-        super().__init__(load_space("accel-nasbench"))
-        table = pd.read_csv(tables / "accel_nasbench.csv.gz")
-        names = {"kernel": "k", "expansion": "e", "se_ratio": "se", "depth": "l"}
-        positions = []
-        for decision in self.space.decisions:
-            stage, _, what = decision.name.partition(".")
-            values = table[f"block{int(stage.removeprefix('stage')) - 1}_{names[what]}"].to_numpy(float)
-            positions.append([decision.values.index(value / 4 if what == "se_ratio" else value) for value in values])
-        networks = [tuple(row) for row in np.array(positions).T.tolist()]
-        sizes = np.array([self.space.decode(network).cost(self.space.image_size) for network in networks])
-        features = self._features(networks, sizes)
-        self._accuracy = Fitted(features, table.val_top1.to_numpy() / 100)
-        log_time, log_speed = np.log(table.train_time.to_numpy()), np.log(table.throughput_a100.to_numpy())
-        stalled = np.abs(log_time - np.polyval(np.polyfit(log_speed, log_time, 2), log_speed)) > STALLED
-        self._log_time = Fitted(features[~stalled], log_time[~stalled])
-        reference = self.space.encode(self.space.reference)
-        reference_sizes = np.array([self.space.reference.cost(self.space.image_size)])
-        self._reference_log_time = self._log_time(self._features([reference], reference_sizes))[0]
-
-    def _features(self, networks: Sequence[Decisions], sizes: Floats) -> Floats:
-        values = [np.array(decision.values, dtype=float) for decision in self.space.decisions]
-        positions = np.array(networks)
-        chosen = np.column_stack([value[positions[:, place]] for place, value in enumerate(values)])
-        return np.column_stack([chosen, np.log(sizes)])
-
-    def _truths(self, networks: Sequence[Decisions], sizes: Floats) -> tuple[Floats, Floats]:
-        features = self._features(networks, sizes)
-        return self._accuracy(features), np.exp(self._log_time(features) - self._reference_log_time)
-
-    def train(self, decisions: Decisions, rng: random.Random) -> float:
-        return self.know([decisions])[0].accuracy + rng.gauss(0, ACCURACY_NOISE)
+class NSGA50(NSGA2Sampler[Any]):
+    POPULATION = 50
 
 
-class Macro(World):
-    """NAS-Bench-Macro; see above."""
-
-    def __init__(self, tables: Path) -> None:
-        super().__init__(load_space("nas-bench-macro"))
-        table = pd.read_csv(tables / "nas_bench_macro_cifar10.csv.gz", dtype={"arch": str})
-        accuracies = table[["acc0", "acc1", "acc2"]].to_numpy() / 100
-        self._trainings = {
-            tuple(map(int, digits)): trainings for digits, trainings in zip(table.arch, accuracies, strict=True)
-        }
-
-    def _truths(self, networks: Sequence[Decisions], sizes: Floats) -> tuple[Floats, Floats]:
-        accuracies = np.array([self._trainings[network].mean() for network in networks])
-        return accuracies, sizes[:, 1] / self.space.reference.macs(self.space.image_size)
-
-    def train(self, decisions: Decisions, rng: random.Random) -> float:
-        return float(rng.choice(list(self._trainings[decisions])))
+class TPE10(TPESampler[Any]):
+    START_UP_TRIALS = 10
 
 
-WORLDS: dict[str, type[Accel] | type[Macro]] = {"accel": Accel, "macro": Macro}
+VARIANTS: dict[str, type[Sampler[Any]]] = {
+    "optuna-gp": GPSampler,
+    "evolution-50": Evolution50,
+    "nsga2-50": NSGA50,
+    "tpe-10": TPE10,
+}
+
+
+class Search(NamedTuple):
+    """One line of FILE, but for what was found."""
+
+    world: str
+    question: str
+    sampler: str
+    workers: int
+    seed: int
+    trials: int
+
+
+def goal_of(world: World, question: str) -> Goal:
+    asked = dict(QUESTIONS[question])
+    limited, front = asked.pop("limited", False), asked.pop("front", False)
+    limit = int(np.quantile(world.random_sizes(4000)[:, 0], SMALL)) if limited else None
+    objective = Objective(reference_params=world.space.reference.params, **asked)
+    return Goal(objective=objective, limits=Limits(max_params=limit), front=front)
+
+
+def worth(world: World, goal: Goal, networks: list[Decisions]) -> float:
+    """The true reward of the first, or the true hypervolume of all."""
+    truths = [world.truth(network) for network in networks]
+    objective = goal.objective
+    if not goal.front:
+        return objective.weigh(truths[0].accuracy, truths[0].step_time, truths[0].params)
+    import moocore
+
+    points = [(each.accuracy, each.step_time, objective.params_ratio(each.params)) for each in truths]
+    volume = moocore.hypervolume(points, ref=(0.0, WORST_RATIO, WORST_RATIO), maximise=MAXIMISE)
+    return float(volume) / WORST_RATIO**2
+
+
+@cache
+def world_of(name: str, tables: Path) -> World:
+    return WORLDS[name](tables)
+
+
+def play(search: Search, tables: Path) -> dict[str, Any]:
+    """A whole search; with several workers, that many candidates are always in training."""
+    world = world_of(search.world, tables)
+    goal = goal_of(world, search.question)
+    measured: dict[Decisions, float] = {}
+    kind = (SAMPLERS | VARIANTS)[search.sampler]
+    sampler = kind(world.domain(measured), goal=goal, seed=search.seed)
+    rng = random.Random(search.seed)
+    running, ended, found = [], [], {}
+    start = time.process_time()
+    for _ in range(search.trials):
+        while len(running) < search.workers:
+            running.append(sampler.ask())
+        candidate = running.pop(0)
+        step_time = world.truth(candidate.decisions).step_time * math.exp(rng.gauss(0, TIME_NOISE))
+        measured[candidate.decisions] = step_time
+        sampler.tell(candidate, Outcome(accuracy=world.train(candidate.decisions, rng), step_time=step_time))
+        ended.append(candidate.decisions)
+        if len(ended) in COUNTS:
+            best = ended if goal.front else [sampler.picks()[0].decisions]
+            found[str(len(ended))] = worth(world, goal, best)
+    return {**search._asdict(), "found": found, "seconds": round(time.process_time() - start, 2)}
+
+
+def searches(args: argparse.Namespace) -> list[Search]:
+    """All that are wanted, so that every prefix compares all samplers over the same seeds."""
+    wanted = []
+    for seed, question, world in ((s, q, w) for s in range(args.seeds) for q in args.questions for w in args.worlds):
+        names = args.samplers or [OURS, *RIVALS]
+        for name in names:
+            if question == "front" and not (SAMPLERS | VARIANTS)[name].FINDS_FRONTS:
+                continue
+            trials = min(args.trials, GPSampler.TRIALS) if name == "optuna-gp" else args.trials
+            wanted.append(Search(world, question, name, args.workers, seed, trials))
+    return wanted
+
+
+def run(args: argparse.Namespace) -> None:
+    lines = args.file.read_text().splitlines() if args.file.exists() else []
+    done = {Search(**{name: row[name] for name in Search._fields}) for row in map(json.loads, lines)}
+    wanted = [search for search in searches(args) if search not in done]
+    with ProcessPoolExecutor(args.processes) as pool, args.file.open("a") as file:
+        for future in as_completed([pool.submit(play, search, args.tables) for search in wanted]):
+            file.write(json.dumps(future.result()) + "\n")
+            file.flush()
+
+
+Found = dict[tuple[str, str], dict[str, dict[int, dict[int, float]]]]
+"""By (world, question) and sampler, seed and number of trials: what was found."""
+
+
+def read(file: Path) -> Found:
+    found: Found = defaultdict(lambda: defaultdict(dict))
+    for row in map(json.loads, file.read_text().splitlines()):
+        name = row["sampler"] if row["workers"] == 1 else f"{row['sampler']}, {row['workers']} at once"
+        by_count = {int(count): value for count, value in row["found"].items()}
+        found[row["world"], row["question"]][name].setdefault(row["seed"], {}).update(by_count)
+    return found
+
+
+def difference(first: dict[int, dict[int, float]], count: int, second: dict[int, dict[int, float]], of: int) -> str:
+    """Mean of first at `count` minus second at `of` over their common seeds, in points, with its 95 % interval."""
+    from scipy.stats import t
+
+    seeds = [seed for seed in first if count in first[seed] and of in second.get(seed, {})]
+    if len(seeds) < 2:
+        return "-"
+    pairs = 100 * np.array([first[seed][count] - second[seed][of] for seed in seeds])
+    half = t.ppf(0.975, len(pairs) - 1) * pairs.std(ddof=1) / math.sqrt(len(pairs))
+    return f"{pairs.mean():+.2f} ± {half:.2f} ({len(seeds)})"
+
+
+def show(args: argparse.Namespace) -> None:
+    """In points (hundredths): means with standard errors, then cost-aware minus each with 95 % interval and seeds."""
+    for (world, question), samplers in sorted(read(args.file).items()):
+        shown = [n for n in COUNTS if any(n in each for by_seed in samplers.values() for each in by_seed.values())]
+        print(f"\n### {world}, {question}\n\n| sampler | seeds | {' | '.join(f'n = {n}' for n in shown)} |")
+        print("| --- " * (len(shown) + 2) + "|")
+        for name, by_seed in samplers.items():
+            cells = []
+            for n in shown:
+                values = [100 * each[n] for each in by_seed.values() if n in each]
+                spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+                cells.append(f"{statistics.mean(values):.2f} ± {spread:.2f}" if values else "-")
+            print(f"| {name} | {len(by_seed)} | {' | '.join(cells)} |")
+        ours = samplers.get(OURS, {})
+        print(f"\n| {OURS} minus | {' | '.join(f'n = {n}' for n in shown)} | ours at 50, theirs at 250 |")
+        print("| --- " * (len(shown) + 2) + "|")
+        for name, by_seed in samplers.items():
+            if name != OURS:
+                cells = [difference(ours, n, by_seed, n) for n in shown]
+                print(f"| {name} | {' | '.join(cells)} | {difference(ours, 50, by_seed, 250)} |")
+
+
+def regressors(args: argparse.Namespace) -> None:
+    """Which regressor orders good networks best, from few that were drawn at random? Means over seeds."""
+    from regressors import compare
+
+    for name in args.worlds:
+        compare(world_of(name, args.tables), seeds=args.seeds)
+
+
+def proposals(args: argparse.Namespace) -> None:
+    """Seconds that one proposal takes after 300 trials, on the product's default space."""
+    space = load_space("efficientnetv2-tiny")
+    reference = space.reference
+
+    def costs(archs: Any) -> list[Costs]:
+        sizes = [arch.cost(space.image_size) for arch in archs]
+        base = reference.macs(space.image_size)
+        return [Costs(params=p, macs=m, step_time=m / base, step_time_low=0.9 * m / base) for p, m in sizes]
+
+    domain: Domain[ArchSpec] = Domain(
+        name=space.name, decisions=space.decisions, decode=space.decode, encode=space.encode, active=space.active,
+        size=space.size(), costs=costs,
+    )  # fmt: skip
+    print("| sampler | goal | median s | highest s |\n| --- | --- | --- | --- |")
+    for name, kind in SAMPLERS.items():
+        for front in (False, True)[: 1 + kind.FINDS_FRONTS]:
+            goal = Goal(objective=Objective(reference_params=reference.params), limits=Limits(), front=front)
+            sampler, rng = kind(domain, goal=goal, seed=0), random.Random(0)
+            sampler.START_UP = 300
+            taken = []
+            for index in range(300 + args.proposals):
+                if index == 300:
+                    del sampler.START_UP
+                start = time.process_time()
+                candidate = sampler.ask()
+                ratio = candidate.arch.params / reference.params
+                accuracy = 0.8 - 0.1 / (1 + ratio) + rng.gauss(0, 0.01)
+                sampler.tell(candidate, Outcome(accuracy=accuracy, step_time=ratio))
+                taken.append(time.process_time() - start)
+            late = taken[300:]
+            print(f"| {name} | {'front' if front else 'reward'} | {statistics.median(late):.3f} | {max(late):.3f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("run")
+    command.add_argument("tables", type=Path)
+    command.add_argument("file", type=Path)
+    command.add_argument("--seeds", type=int, default=20)
+    command.add_argument("--trials", type=int, default=300)
+    command.add_argument("--workers", type=int, default=1)
+    command.add_argument("--processes", type=int, default=1)
+    command.add_argument("--worlds", nargs="+", default=list(WORLDS), choices=WORLDS)
+    command.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=QUESTIONS)
+    command.add_argument("--samplers", nargs="+", choices=[*SAMPLERS, *VARIANTS])
+    command.set_defaults(do=run)
+    command = commands.add_parser("show")
+    command.add_argument("file", type=Path)
+    command.set_defaults(do=show)
+    command = commands.add_parser("regressors")
+    command.add_argument("tables", type=Path)
+    command.add_argument("--worlds", nargs="+", default=list(WORLDS), choices=WORLDS)
+    command.add_argument("--seeds", type=int, default=10)
+    command.set_defaults(do=regressors)
+    command = commands.add_parser("proposals")
+    command.add_argument("--proposals", type=int, default=10)
+    command.set_defaults(do=proposals)
+    args = parser.parse_args()
+    args.do(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -6,10 +6,12 @@ accuracy alone: at height t, a network of accuracy above t adds the part of its 
 above t has, and that part is constant between the accuracies of the front. So it is exact.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from moocore import is_nondominated
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from nas.search.samplers._belief import Believed
 from nas.search.samplers._domain import Goal
@@ -81,10 +83,10 @@ def _probability_allowed(goal: Goal, believed: Believed) -> Floats:
     probability = np.ones(len(believed.params))
     if limits.max_step_time is not None:
         room = np.log(limits.max_step_time) - believed.log_step_time
-        probability *= norm.cdf(room / np.maximum(believed.log_step_time_deviation, _LEAST))
+        probability *= ndtr(room / np.maximum(believed.log_step_time_deviation, _LEAST))
     if limits.min_accuracy:
         room = believed.log_accuracy - np.log(limits.min_accuracy)
-        probability *= norm.cdf(room / np.maximum(believed.log_accuracy_deviation, _LEAST))
+        probability *= ndtr(room / np.maximum(believed.log_accuracy_deviation, _LEAST))
     return probability
 
 
@@ -92,7 +94,7 @@ def expected_improvement(mean: Floats, deviation: Floats, best: float) -> Floats
     """E[max(0, X - best)] for normal X, elementwise."""
     deviation = np.maximum(deviation, _LEAST)
     z = (mean - best) / deviation
-    improvement: Floats = deviation * (z * norm.cdf(z) + norm.pdf(z))
+    improvement: Floats = deviation * (z * ndtr(z) + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
     return np.maximum(improvement, 0.0)
 
 
@@ -110,7 +112,7 @@ def expected_hypervolume_growth(
     """
     growth = np.zeros(len(log_mean))
     levels = np.unique(np.concatenate([[0.0], front[:, 0], [1.0]]))
-    for low, high in zip(levels[:-1], levels[1:], strict=True):
+    for low, high in pairwise(levels):
         areas = _uncovered(costs, front[front[:, 0] >= high, 1:], worst)
         growing = areas > 0
         if growing.any():
@@ -126,7 +128,7 @@ def _survival(log_mean: Floats, log_deviation: Floats, low: float, high: float) 
         if t <= 0:
             return np.ones_like(log_mean), np.ones_like(log_mean)
         z = (log_mean - np.log(t)) / log_deviation
-        return norm.cdf(z), norm.cdf(z + log_deviation)
+        return ndtr(z), ndtr(z + log_deviation)
 
     (above_low, share_low), (above_high, share_high) = beyond(low), beyond(high)
     mean = np.exp(log_mean + log_deviation**2 / 2)
@@ -135,7 +137,7 @@ def _survival(log_mean: Floats, log_deviation: Floats, low: float, high: float) 
 
 
 def _uncovered(corners: Floats, others: Floats, worst: Floats) -> Floats:
-    """Area of each box from a corner (n, 2) to `worst` that no box from one of `others` (m, 2) to `worst` covers: (n)."""
+    """Area of each box from a corner (n, 2) to `worst` that no box from one of `others` (m, 2) covers: (n)."""
     order = np.argsort(others[:, 0], kind="stable")
     # Strips in the first cost: left of the first other nothing is covered, from each on what lies above the lowest.
     edges = np.concatenate([[-np.inf], others[order, 0], [np.inf]])

@@ -5,7 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from nas.search.samplers._domain import Candidate, Costs, Domain, Goal, Outcome
 from nas.search.samplers._surrogate import Features, Surrogate
@@ -15,12 +15,12 @@ __all__ = ["Belief", "Believed"]
 T = TypeVar("T")
 Floats = NDArray[np.float64]
 
-_Z = float(norm.ppf(0.975))
+_Z = float(ndtri(0.975))
 _LEAST = 1e-6
 
 
 class Believed(NamedTuple):
-    """Of n networks: the logs of accuracy and of step time, each as mean and standard deviation, and params; all (n)."""
+    """Of n networks: the logs of accuracy and of step time, each as mean and standard deviation; params. All (n)."""
 
     log_accuracy: Floats
     log_accuracy_deviation: Floats
@@ -37,11 +37,15 @@ class Belief(Generic[T]):
         self._goal = goal
         self._features = Features(domain)
         self._accuracy, self._step_time = Surrogate(), Surrogate()
+        self._rows: dict[int, Floats] = {}
 
     def features(self, candidates: Iterable[Candidate[T]]) -> Floats:
         """Inputs of the surrogates, one row a candidate."""
         candidates = list(candidates)
-        return self._features.of([each.decisions for each in candidates], [each.arch for each in candidates])
+        fresh = [candidate for candidate in candidates if candidate.index not in self._rows]
+        rows = self.features_of([each.decisions for each in fresh], [each.arch for each in fresh])
+        self._rows.update(zip((each.index for each in fresh), rows, strict=True))
+        return np.array([self._rows[each.index] for each in candidates]).reshape(-1, rows.shape[1])
 
     def features_of(self, decisions: Sequence[Sequence[int]], archs: Sequence[T]) -> Floats:
         return self._features.of(decisions, archs)
@@ -74,8 +78,8 @@ class Belief(Generic[T]):
 
     def of_tried(self, candidates: Sequence[Candidate[T]], outcomes: Mapping[int, Outcome]) -> Believed:
         """What is believed of candidates that did not fail; those without an outcome are in training."""
-        archs = [candidate.arch for candidate in candidates]
-        believed = self.of([each.decisions for each in candidates], archs, self._domain.costs(archs))
+        costs = self._domain.costs([candidate.arch for candidate in candidates])
+        believed = self._of(self.features(candidates), costs)
         measured = [outcomes[each.index].accuracy if each.index in outcomes else None for each in candidates]
         logs = np.log([max(_LEAST, accuracy) if accuracy is not None else 1.0 for accuracy in measured])
         accuracies = np.where(logs < self._accuracy.lowest, logs, believed.log_accuracy)
@@ -83,7 +87,9 @@ class Belief(Generic[T]):
 
     def of(self, decisions: Sequence[Sequence[int]], archs: Sequence[T], costs: Sequence[Costs]) -> Believed:
         """What is believed of the networks given."""
-        features = self._features.of(decisions, archs)
+        return self._of(self.features_of(decisions, archs), costs)
+
+    def _of(self, features: Floats, costs: Sequence[Costs]) -> Believed:
         params = np.array([float(cost.params) for cost in costs])
         return Believed(*self._accuracy.predict(features), *self._log_step_times(features, costs), params)
 
