@@ -1,4 +1,4 @@
-"""Replaying a run: its sampler is asked and told again what the record says, in the same order, without any training."""
+"""Replaying a run: its sampler is asked and told again what is on record, in the same order, without any training."""
 
 from dataclasses import dataclass
 

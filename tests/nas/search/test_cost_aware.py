@@ -179,11 +179,16 @@ def test_what_breaks_a_limit_sets_no_mark_and_comes_last(front: bool) -> None:
 # What is believed
 
 
+NOISE = 0.1
+
+
 def features_and_values(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values of standard deviation 1, seen with noise of standard deviation NOISE."""
     domain, rng = table(), random.Random(3)
     networks = [tuple(rng.randrange(size) for size in domain.sizes) for _ in range(count)]
-    values = np.array([accuracy(network) + rng.gauss(0, 0.003) for network in networks])
-    return Features(domain).of(networks, networks), (values - values.mean()) / values.std()
+    values = np.array([accuracy(network) for network in networks])
+    noise = np.random.default_rng(4).normal(0, NOISE, count)
+    return Features(domain).of(networks, networks), (values - values.mean()) / values.std() + noise
 
 
 def test_the_surrogate_predicts_and_knows_how_well() -> None:
@@ -191,7 +196,7 @@ def test_the_surrogate_predicts_and_knows_how_well() -> None:
     surrogate = Surrogate()
     surrogate.fit(features[:60], values[:60], features[:0])
     mean, deviation = surrogate.predict(features[60:])
-    away = (values[60:] - mean) / deviation
+    away = (values[60:] - mean) / np.hypot(deviation, NOISE)
     assert np.std(values[60:] - mean) < 0.2
     assert 0.5 < np.std(away) < 1.5
 
@@ -286,7 +291,7 @@ def test_it_finds_in_30_trials_what_random_does_not_in_300(times: bool) -> None:
     """Also where step times are not known beforehand."""
     rng = random.Random(0)
     ours, random_search = [], []
-    for seed in range(3):
+    for seed in range(2):
         sampler = CostAwareSampler(table(times=times), goal=goal(), seed=seed)
         search(sampler, 30, lambda candidate: outcome(candidate.arch, rng))
         ours.append(rewards_of(sampler.picks()[:1], goal())[0])
