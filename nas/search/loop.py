@@ -102,6 +102,7 @@ class SearchLoop:
         self._running: dict[int, _Started] = {}
         self._confirming = confirming
         self._confirmation: Confirmation | None = None
+        self._exhausted: SpaceExhausted | None = None
         self._share = 1 - confirming.share
         self._repeats: Counter[str] = Counter()
         self._next_index = writer.next_index
@@ -185,8 +186,8 @@ class SearchLoop:
         begun = sum(trial.repeat > 0 for trial in self.writer.trials[since:])
         picked, searched = len(self._sampler.picks()), sum(not each.trial.repeat for each in self._running.values())
         confirmation = Confirmation.fitting(room, picked + searched, self._confirming, begun=begun)
-        if confirmation is not None and picked < 2 and searched:
-            # Which are the best is not known before some have been measured.
+        if confirmation is not None and searched:
+            # Which are the best is known when all that was searched has been measured.
             return None
         self._confirmation = confirmation
         self._share = 1
@@ -197,7 +198,13 @@ class SearchLoop:
 
     def _next_trial(self) -> _Trial:
         if self._confirmation is None:
-            candidate = self._sampler.ask(self._next_index)
+            if self._exhausted is not None:
+                raise self._exhausted
+            try:
+                candidate = self._sampler.ask(self._next_index)
+            except SpaceExhausted as exhausted:
+                self._exhausted = exhausted
+                raise
             self.writer.ask(candidate.index, candidate.decisions)
             self._next_index += 1
             return _Trial(candidate, repeat=0)

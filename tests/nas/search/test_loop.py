@@ -743,16 +743,19 @@ def test_a_confirmation_goes_on_where_it_was_killed(session: Begin, ok: Ok, done
     assert {trial.repeat for trial in whole.repeated} == {1, 2, 3}
 
 
-def test_a_trial_of_the_search_that_was_in_flight_when_the_confirmation_was_killed(session: Begin, ok: Ok) -> None:
+def test_nothing_is_trained_anew_before_all_that_was_searched_is_measured(session: Begin, ok: Ok) -> None:
     settings: dict[str, Any] = {"budget": "20", "confirm_share": 0.3, "workers": 2}
     killed = session(**settings)
-    killed.run(ok, lambda index: 100.0 if index == 12 else 2.0, until=lambda: len(killed.repeated) == 2)
-    (lost,) = (candidate for candidate in killed.started if candidate.index == 12)
+    killed.run(ok, lambda index: 100.0 if index == 12 else 2.0, until=lambda: len(killed.writer.trials) == 13)
     assert 12 not in killed.keys
+    assert not any(killed.loop.next() for _ in range(3))
     resumed = session(**settings)
     resumed.run(ok)
-    assert resumed.started[0] == lost
+    assert resumed.started[0].index == 12
     assert (len(resumed.searched), len(resumed.repeated)) == (14, 6)
+    assert {trial.key for trial in resumed.repeated} == {
+        trial.key for trial in sorted(resumed.searched, key=lambda trial: -resumed.loop.objective.reward(trial))[:2]
+    }
 
 
 def test_a_larger_budget_searches_on_and_confirms_anew(session: Begin, ok: Ok) -> None:
