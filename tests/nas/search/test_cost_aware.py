@@ -199,25 +199,32 @@ def test_the_process_predicts_what_scikit_learns_does() -> None:
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
 
     features, values = features_and_values(60)
-    parameters = np.log([0.2, 1e-12, 1.0, 0.7, 4.0, 0.1])
-    mean, variance = GaussianProcess(parameters, 0).fit(features[:40], values[:40]).predict(features[40:])
-    kernel = ConstantKernel(0.2) * DotProduct(1.0) + ConstantKernel(0.7) * RBF(4.0) + WhiteKernel(0.1)
+    both = np.column_stack([features, features])
+    # Every column as a decision and again as a cost; distances are of both.
+    parameters = np.log([0.2, 0.1, 0.7, 4.0 * np.sqrt(2), 0.1])
+    num_costs = features.shape[1]
+    process = GaussianProcess(parameters, num_costs).fit(both[:40], values[:40])
+    mean, variance = process.predict(both[40:])
+    kernel = (
+        ConstantKernel(0.2) * DotProduct(1.0)
+        + ConstantKernel(0.1 / num_costs**2) * DotProduct(np.sqrt(num_costs)) ** 2
+        + ConstantKernel(0.7) * RBF(4.0)
+        + WhiteKernel(0.1)
+    )
     theirs = GaussianProcessRegressor(kernel, optimizer=None).fit(features[:40], values[:40])
     their_mean, their_deviation = theirs.predict(features[40:], return_std=True)
     assert mean == pytest.approx(their_mean, abs=1e-6)
     assert variance == pytest.approx(their_deviation**2 - 0.1, abs=1e-6)
-    assert theirs.log_marginal_likelihood_value_ == pytest.approx(
-        -_unlikeliness(parameters, _likeness(features[:40], features[:40], 0), values[:40])[0]
-        + ((parameters - _TYPICAL) ** 2).sum() / (2 * 1.5**2)
-        - 20 * np.log(2 * np.pi),
-        rel=1e-6,
-    )
+    unlikely = _unlikeliness(parameters, _likeness(both[:40], both[:40], num_costs), values[:40])[0]
+    prior = ((parameters - _TYPICAL) ** 2).sum() / (2 * 1.5**2)
+    constant = 20 * np.log(2 * np.pi)
+    assert prior - unlikely - constant == pytest.approx(theirs.log_marginal_likelihood_value_, rel=1e-6)
 
 
 def test_the_likelihoods_gradient_is_that_of_its_value() -> None:
     features, values = features_and_values(25)
     likeness = _likeness(features, features, 2)
-    start = _TYPICAL + np.random.default_rng(0).normal(0, 0.5, 6)
+    start = _TYPICAL + np.random.default_rng(0).normal(0, 0.5, 5)
     error = check_grad(
         lambda x: _unlikeliness(x, likeness, values)[0], lambda x: _unlikeliness(x, likeness, values)[1], start
     )
