@@ -6,10 +6,10 @@
     python benchmarks/search_efficiency.py proposals
 
 TABLES is the folder of accel_nasbench.csv.gz and nas_bench_macro_cifar10.csv.gz; benchmarks/worlds.py says what is made
-of them. A sampler's pick after n trials is the network that it holds for the best (`picks`: of those that it tried, the
-highest reward that it saw; for cost-aware, the highest that it believes in); what counts is that network's true reward,
-or for a front the true hypervolume of all n. Samplers are compared in pairs of one seed, with the 95 % interval of the
-mean difference (Student's t). `run` goes on where FILE ends. Set OMP_NUM_THREADS=1.
+of them. A sampler's pick after n trials is the network that it holds for the best (`picks`: of those that it tried,
+the highest reward that it saw; for cost-aware, the highest that it believes in); what counts is that network's true
+reward, or for a front the true hypervolume of all n. Samplers of one seed are compared in pairs, with the 95 % interval
+(Student's t) of the mean difference. `run` goes on where FILE ends. Set OMP_NUM_THREADS=1.
 """
 
 import argparse

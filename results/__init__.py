@@ -3,6 +3,7 @@
 No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
 """
 
+from results.asks import Ask, in_order
 from results.devices import by_device
 from results.durable import RunError, RunWriteError
 from results.limits import Limits
@@ -19,6 +20,7 @@ from results.writer import RunWriter, check_run_name
 __all__ = [
     "MIN_NETWORKS",
     "SCHEMA_VERSION",
+    "Ask",
     "Limits",
     "Network",
     "NetworkPair",
@@ -39,6 +41,7 @@ __all__ = [
     "front_csv",
     "front_text",
     "hypervolume",
+    "in_order",
     "networks",
     "networks_by_device",
     "pareto_front",

@@ -34,16 +34,16 @@ class Spread:
     df: int
 
     @classmethod
-    def pooled(cls, samples: Iterable[Sequence[float]]) -> Self | None:
+    def pooled(cls, samples: Iterable[Sequence[float]], *, least: float = 0.0) -> Self | None:
         """The standard deviation within samples, which may differ in their means: sqrt(sum of squares / df), with
-        df = sum(n - 1). None where no sample has two values."""
+        df = sum(n - 1), and not below `least`. None where no sample has two values."""
         squares, df = 0.0, 0
         for sample in samples:
             if len(sample) > 1:
                 mean = math.fsum(sample) / len(sample)
                 squares += math.fsum((value - mean) ** 2 for value in sample)
                 df += len(sample) - 1
-        return cls(deviation=math.sqrt(squares / df), df=df) if df else None
+        return cls(deviation=max(least, math.sqrt(squares / df)), df=df) if df else None
 
     @cached_property
     def _t(self) -> float:

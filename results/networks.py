@@ -8,7 +8,8 @@ Estimates
     rank high. Accuracy is the mean, the step time ratio the geometric mean, the reward that of these two and params.
 Spread of trainings
     Standard deviations of accuracy, log ratio and log reward within networks over their repeats, pooled over all
-    confirmed networks of the device, with sum(n - 1) degrees of freedom (df). Without two repeats of any one network,
+    confirmed networks of the device, with sum(n - 1) degrees of freedom (df), and at least one held-out image (few
+    trainings on few images may agree by chance). Without two repeats of any one network,
     df is 0 and the spread not known. It is taken to be the same for every network, also for those trained once.
 Intervals, of 95 %
     t s / sqrt(n), by Student's t with df. The accuracy's adds in quadrature the chance of which images were held out,
@@ -129,15 +130,21 @@ class _Spreads(NamedTuple):
 
     @classmethod
     def over(cls, confirmed: Sequence[_Trainings], objective: Objective) -> Self:
+        trials = [trial for one in confirmed for trial in one.counted]
+        image = max((1 / trial.num_evaluated for trial in trials if trial.num_evaluated), default=0.0)
+        accuracy = _mean([trial.accuracy or 0.0 for trial in trials]) if trials else 1.0
         return cls(
-            Spread.pooled(one.accuracies for one in confirmed),
+            Spread.pooled((one.accuracies for one in confirmed), least=image),
             Spread.pooled([math.log(ratio) for ratio in one.ratios] for one in confirmed),
             Spread.pooled(
-                [
-                    _log_reward(objective, accuracy, ratio, one.first.params)
-                    for accuracy, ratio in zip(one.accuracies, one.ratios, strict=True)
-                ]
-                for one in confirmed
+                (
+                    [
+                        _log_reward(objective, accuracy, ratio, one.first.params)
+                        for accuracy, ratio in zip(one.accuracies, one.ratios, strict=True)
+                    ]
+                    for one in confirmed
+                ),
+                least=image / max(accuracy, image, LEAST_ACCURACY),
             ),
         )
 

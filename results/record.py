@@ -41,9 +41,10 @@ class TrialStatus(StrEnum):
     FAILED = "failed"
 
 
-def _check_count(name: str, value: object, high: int = MAX_COUNT, low: int = 0) -> None:
+def check_count(name: str, value: object, high: int = MAX_COUNT, low: int = 0) -> None:
+    """Raise ValueError, naming the field, for anything but an integer from `low` to `high`."""
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"TrialResult.{name} must be an integer from {low} to {high}, got {value!r}")
+        raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
 
 
 def _checked_number(name: str, value: object, *, positive: bool = False, high: float = 1e18) -> float:
@@ -86,8 +87,6 @@ class TrialResult:
         device: name of the device that it ran on.
         repeat: 0 for a training of a network as the sampler proposed it; r for the r-th training anew of a network
             that was tried before, with a new seed, to confirm it.
-        asked_after: how many trials were on record when the sampler was asked for this one; None where it was not
-            noted.
         reason: why the status is not `ok`; None where it is.
         accuracy: share in [0, 1] of the held-out images that were classified rightly.
         num_evaluated: how many images that share is of.
@@ -124,7 +123,6 @@ class TrialResult:
     worker: str
     device: str
     repeat: int = 0
-    asked_after: int | None = None
     reason: str | None = None
     accuracy: float | None = None
     num_evaluated: int | None = None
@@ -156,19 +154,19 @@ class TrialResult:
         self._check_intervals()
         if self.decisions is not None:
             for decision in self.decisions:
-                _check_count("decisions", decision)
+                check_count("TrialResult.decisions", decision)
 
     def _check_numbers(self) -> None:
         for name in ("index", "repeat"):
-            _check_count(name, getattr(self, name), MAX_INDEX)
+            check_count(f"TrialResult.{name}", getattr(self, name), MAX_INDEX)
         for name in ("seed", "params", "macs"):
-            _check_count(name, getattr(self, name))
-        for name in ("asked_after", "train_steps", "peak_memory_bytes", "max_batch_size"):
+            check_count(f"TrialResult.{name}", getattr(self, name))
+        for name in ("train_steps", "peak_memory_bytes", "max_batch_size"):
             if getattr(self, name) is not None:
-                _check_count(name, getattr(self, name))
+                check_count(f"TrialResult.{name}", getattr(self, name))
         for name in ("num_evaluated", "step_time_n"):
             if getattr(self, name) is not None:
-                _check_count(name, getattr(self, name), low=1)
+                check_count(f"TrialResult.{name}", getattr(self, name), low=1)
         for name in ("seconds", "device_seconds", "started_s", "ended_s"):
             object.__setattr__(self, name, _checked_number(name, getattr(self, name)))
         for name in POSITIVE:

@@ -1,18 +1,20 @@
-"""Reading a run: its folder holds config.json, trials.jsonl, pareto.csv, summary.json.
+"""Reading a run: its folder holds config.json, asks.jsonl, trials.jsonl, pareto.csv, summary.json.
 
 Reading parses JSON and nothing else, within bounds: opening a run that somebody else made executes nothing, and no
 file in it is unpickled. Nothing in a run names its own place, so a folder that was moved still opens.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from results.asks import Ask, in_order
 from results.devices import by_device, count_text
 from results.durable import RunError, read_bounded
 from results.limits import Limits
+from results.lines import LinesFile, read_lines
 from results.networks import Network, networks
 from results.pareto import best_network, hypervolume, pareto_front
 from results.record import TrialResult
@@ -26,10 +28,8 @@ SCHEMA_VERSION = 3
 """Of what a run's folder holds. It grows with every change of a field, so that an older reader says "update" and not
 "unknown field"; every earlier version stays readable."""
 
-CONFIG, TRIALS, FRONT, SUMMARY = "config.json", "trials.jsonl", "pareto.csv", "summary.json"
+CONFIG, TRIALS, ASKS, FRONT, SUMMARY = "config.json", "trials.jsonl", "asks.jsonl", "pareto.csv", "summary.json"
 MAX_CONFIG_BYTES = 4 << 20
-MAX_TRIALS_BYTES = 256 << 20
-MAX_LINE_BYTES = 1 << 20
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -65,56 +65,38 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrialsFile:
-    """What trials.jsonl holds. `num_bytes` of it are whole lines; `torn` says what follows them, None for nothing."""
-
-    trials: tuple[TrialResult, ...]
-    num_bytes: int
-    lacks_newline: bool
-    torn: str | None
-
-
-def read_trials(path: Path) -> TrialsFile:
+def read_trials(path: Path) -> LinesFile[TrialResult]:
     """Every trial of a trials.jsonl, in the file's order.
 
-    A last line without its newline was cut by a kill, a crash or a full disk: it counts where it is whole, and is
-    left out, and told, where it is not.
-
     Raises:
-        RunError: for any other damage, naming the line; for two trials with one index, or two `ok` ones that are the
-            same training (`repeat`) of one network.
+        RunError: for damage that is not a torn end; for two trials with one index, or two `ok` ones that are the same
+            training (`repeat`) of one network.
     """
-    data = read_bounded(path, MAX_TRIALS_BYTES)
-    *lines, tail = data.split(b"\n")
-    trials = [_parse_line(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    num_bytes, lacks_newline, torn = len(data), False, None
-    if tail:
-        try:
-            trials.append(_parse_line(path, len(lines) + 1, tail))
-            lacks_newline = True
-        except RunError:
-            num_bytes -= len(tail)
-            torn = f"{path}, line {len(lines) + 1}: cut off after {len(tail)} bytes, left out"
+    found = read_lines(path, TrialResult.from_json)
     indices: set[int] = set()
     trainings: dict[tuple[str, int], int] = {}
-    for trial in trials:
+    for trial in found.records:
         if trial.index in indices:
             raise RunError(f"{path}: two trials have index {trial.index}")
         indices.add(trial.index)
         if trial.ok and (first := trainings.setdefault((trial.key, trial.repeat), trial.index)) != trial.index:
             raise RunError(f"{path}: trials {first} and {trial.index} are both repeat {trial.repeat} of one network")
-    return TrialsFile(trials=tuple(trials), num_bytes=num_bytes, lacks_newline=lacks_newline, torn=torn)
+    return found
 
 
-def _parse_line(path: Path, number: int, line: bytes) -> TrialResult:
-    if len(line) > MAX_LINE_BYTES:
-        raise RunError(f"{path}, line {number}: must be at most {MAX_LINE_BYTES} bytes, got {len(line)}")
-    try:
-        return TrialResult.from_json(line.decode())
-    except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}, line {number} is damaged: {reason}") from None
+def read_asks(path: Path) -> LinesFile[Ask]:
+    """Every line of an asks.jsonl; a run of an older version has none.
+
+    Raises:
+        RunError: for damage that is not a torn end, or two asks for one trial.
+    """
+    if not path.exists() and not path.is_symlink():
+        return LinesFile()
+    found = read_lines(path, Ask.from_json)
+    indices = [ask.index for ask in found.records]
+    if len(set(indices)) < len(indices):
+        raise RunError(f"{path}: a trial was asked for twice")
+    return found
 
 
 class Run:
@@ -125,6 +107,7 @@ class Run:
         config: config.json.
         trials: every trial, by index.
         trials_file: trials.jsonl as it was found.
+        asks_file: asks.jsonl as it was found.
         notes: what was wrong with the files and could be passed over, one line each.
 
     Raises:
@@ -136,13 +119,15 @@ class Run:
         self.config = read_config(self.folder)
         path = self.folder / TRIALS
         notes: list[str] = []
-        self.trials_file = TrialsFile(trials=(), num_bytes=0, lacks_newline=False, torn=None)
+        self.trials_file: LinesFile[TrialResult] = LinesFile()
         if path.exists() or path.is_symlink():
             self.trials_file = read_trials(path)
             notes += [self.trials_file.torn] if self.trials_file.torn else []
         else:
             notes.append(f"{path} is not there: no trial is known")
-        self.trials = sorted(self.trials_file.trials, key=lambda trial: trial.index)
+        self.trials = sorted(self.trials_file.records, key=lambda trial: trial.index)
+        self.asks_file = read_asks(self.folder / ASKS)
+        notes += [self.asks_file.torn] if self.asks_file.torn else []
         self.notes = tuple(notes)
 
     @cached_property
@@ -160,6 +145,11 @@ class Run:
             return parse_json(kind, json.dumps(self.config.get(field)))
         except ValueError as error:
             raise RunError(f"{self.folder / CONFIG}: {field}: {error}") from None
+
+    @property
+    def history(self) -> Iterator[Ask | TrialResult]:
+        """What was asked for and what came of it, in the order in which it happened."""
+        return in_order(self.asks_file.records, self.trials_file.records)
 
     @property
     def ok(self) -> list[TrialResult]:

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -13,13 +13,14 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from results.asks import Ask, in_order
 from results.durable import AppendFile, RunError, RunWriteError, read_bounded, sync_folder, write_atomically
 from results.limits import Limits
 from results.networks import networks_by_device
 from results.pareto import pareto_front
 from results.record import TrialResult
 from results.reward import Objective
-from results.store import CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, Run, read_config
+from results.store import ASKS, CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, Run, read_config
 from results.tables import front_csv, summarize
 
 __all__ = ["RunWriter", "check_run_name"]
@@ -56,12 +57,14 @@ class RunWriter:
         folder: the run's folder.
         config: config.json as it stands.
         trials: every trial so far, in the order they were written.
+        asks: every candidate that was asked for, in that order.
         notes: what had to be mended at `resume`, one line each.
     """
 
     folder: Path
     config: dict[str, Any]
     trials: list[TrialResult]
+    asks: list[Ask]
     notes: tuple[str, ...]
 
     def __init__(self, folder: Path, *, objective: Objective, limits: Limits, lock: FileLock) -> None:
@@ -70,8 +73,9 @@ class RunWriter:
         self.limits = limits
         self.notes = ()
         self.trials = []
+        self.asks = []
         self._lock = lock
-        self._file: AppendFile | None = None
+        self._files: dict[str, AppendFile] = {}
 
     @classmethod
     def create(
@@ -105,7 +109,7 @@ class RunWriter:
         writer = cls(folder, objective=objective, limits=limits, lock=_acquire(folder))
         try:
             _refuse_used(folder)
-            writer._file = AppendFile(folder / TRIALS, keep=0)
+            writer._files = {name: AppendFile(folder / name, keep=0) for name in (ASKS, TRIALS)}
             writer.config = full
             write_atomically(folder / CONFIG, text)
             sync_folder(folder.absolute().parent)
@@ -135,10 +139,11 @@ class RunWriter:
             writer.config, writer.notes = run.config, run.notes
             if run.config["schema_version"] != SCHEMA_VERSION:
                 writer._write_config({**run.config, "schema_version": SCHEMA_VERSION})
-            writer.trials = list(run.trials_file.trials)
-            writer._file = AppendFile(folder / TRIALS, keep=run.trials_file.num_bytes)
-            if run.trials_file.lacks_newline:
-                writer._file.append("\n")
+            writer.trials, writer.asks = list(run.trials_file.records), list(run.asks_file.records)
+            for name, found in ((TRIALS, run.trials_file), (ASKS, run.asks_file)):
+                writer._files[name] = AppendFile(folder / name, keep=found.num_bytes)
+                if found.lacks_newline:
+                    writer._files[name].append("\n")
             sync_folder(folder)
         except BaseException:
             writer.close()
@@ -147,8 +152,36 @@ class RunWriter:
 
     @property
     def next_index(self) -> int:
-        """The number that no trial has yet and all later ones are above."""
-        return max((trial.index for trial in self.trials), default=-1) + 1
+        """The number that no trial has yet, nor was asked for, and all later ones are above."""
+        return max(self._taken, default=-1) + 1
+
+    @property
+    def _taken(self) -> set[int]:
+        return {trial.index for trial in self.trials} | {ask.index for ask in self.asks}
+
+    @property
+    def history(self) -> Iterator[Ask | TrialResult]:
+        """What was asked for and what came of it, in the order in which it happened."""
+        return in_order(self.asks, self.trials)
+
+    def ask(self, index: int, decisions: tuple[int, ...]) -> None:
+        """Record that the sampler proposed `decisions` as trial `index`, knowing the trials so far; it is on the disk
+        when this returns.
+
+        Raises:
+            RunError: for an index that is taken.
+            RunWriteError: where the disk does not take it.
+        """
+        if index in self._taken:
+            raise RunError(f"{self.folder}: trial {index} was asked for already")
+        ask = Ask(index=index, decisions=decisions, after=len(self.trials))
+        self._append(ASKS, ask.to_json())
+        self.asks.append(ask)
+
+    def _append(self, name: str, line: str) -> None:
+        if name not in self._files:
+            raise RunError(f"{self.folder}: the writer is closed")
+        self._files[name].append(line + "\n")
 
     def append(self, trial: TrialResult) -> None:
         """Record a trial; it is on the disk when this returns.
@@ -157,8 +190,6 @@ class RunWriter:
             RunError: for an index that is taken, or a second `ok` of one network with the same `repeat`.
             RunWriteError: where the disk does not take it; the trial is then not recorded.
         """
-        if self._file is None:
-            raise RunError(f"{self.folder}: the writer is closed")
         for known in self.trials:
             if known.index == trial.index:
                 raise RunError(f"{self.folder}: index {trial.index} is taken")
@@ -167,7 +198,7 @@ class RunWriter:
                     f"{self.folder}: trial {trial.index} measures the network of trial {known.index} once more, and "
                     f"must then differ from it in repeat, got {trial.repeat} for both"
                 )
-        self._file.append(trial.to_json() + "\n")
+        self._append(TRIALS, trial.to_json())
         self.trials.append(trial)
 
     def update_config(self, **changes: Any) -> None:
@@ -194,9 +225,9 @@ class RunWriter:
 
     def close(self) -> None:
         """Let go of the folder; all that was appended is on the disk already."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        for file in self._files.values():
+            file.close()
+        self._files = {}
         if self._lock.is_locked:
             with contextlib.suppress(OSError):
                 (self.folder / OWNER).unlink(missing_ok=True)
@@ -212,13 +243,13 @@ class RunWriter:
 
 
 def _refuse_used(folder: Path) -> None:
-    """An interrupted `create` may have left an empty trials.jsonl; all else is somebody's."""
+    """An interrupted `create` may have left empty files of lines; all else is somebody's."""
     if (folder / CONFIG).exists():
         raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
-    trials = folder / TRIALS
-    if trials.exists() and trials.stat().st_size:
-        raise RunError(f"{folder}: holds trials without a config.json: choose another name")
-    ours = {LOCK, OWNER, TRIALS, f".{CONFIG}.tmp", f".{OWNER}.tmp"}
+    for name in (TRIALS, ASKS):
+        if (folder / name).exists() and (folder / name).stat().st_size:
+            raise RunError(f"{folder}: holds {name} without a config.json: choose another name")
+    ours = {LOCK, OWNER, TRIALS, ASKS, f".{CONFIG}.tmp", f".{OWNER}.tmp"}
     if others := sorted({path.name for path in folder.iterdir()} - ours):
         raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")
 

@@ -56,9 +56,7 @@ def mutate(space: Described, indices: Sequence[int], rng: random.Random) -> tupl
     return None
 
 
-def cross_over(
-    space: Described, first: Sequence[int], second: Sequence[int], rng: random.Random
-) -> tuple[int, ...]:
+def cross_over(space: Described, first: Sequence[int], second: Sequence[int], rng: random.Random) -> tuple[int, ...]:
     """Each decision from one of two parents, with equal chances; from the one in which the decision is active, where it
     is in one only."""
     parents = [space.canonical(first), space.canonical(second)]

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "time a network's training step against a reference's; calibrate the prediction",
     ),
     "spaces": ("nas.cli.spaces", "the named search spaces; check a space of your own"),
+    "replay": ("nas.cli.replay", "does a run's record lead to the same proposals again?"),
     "doctor": ("nas.cli.doctor", "check this installation and this machine"),
 }
 """Commands by name: the module, and what the list says of it."""

@@ -18,7 +18,7 @@ from search_space import SPACES
 __all__ = ["Config", "run"]
 
 INTERRUPTED, FAILED = 130, 1
-_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data", "data_root")
+_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data", "data_root", "confirm_share", "repeat")
 _OF_THE_COMMAND = ("out", "resume", "json")
 
 
@@ -34,7 +34,8 @@ class Config(SearchConfig):
     out: str | None = None
     """The run's name below runs/, or a folder; named after the space and the time where not given."""
     resume: str | None = None
-    """A run to go on with; --budget, --workers, --address, --deadline, --data and --data-root may change."""
+    """A run to go on with; --budget, --workers, --address, --deadline, --data, --data-root, --confirm-share and
+    --repeat may change."""
     json: bool = False
     """One JSON document on stdout."""
     given: Suppress[tuple[str, ...]] = ()

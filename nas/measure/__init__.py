@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nas.measure.calibration import Calibration, PartTime
+from nas.measure.calibration import Calibration, PartTime, read_calibration, write_calibration
 from nas.measure.model import Prediction, StepTimeModel
 from nas.measure.parts import Part, network_parts, space_parts
 from nas.measure.step_time import Conditions, Precision, Samples, StepTime
@@ -30,7 +30,9 @@ __all__ = [
     "measure_step_time",
     "measure_training_memory",
     "network_parts",
+    "read_calibration",
     "space_parts",
+    "write_calibration",
 ]
 
 _WITH_TORCH = {

@@ -17,7 +17,16 @@ from nas.user_folders import cache_folder
 from results.durable import RunError, read_bounded, write_atomically
 from search_space import ArchSpec, parse_json
 
-__all__ = ["CALIBRATIONS", "Calibration", "PartTime", "calibration_path", "load_calibration", "save_calibration"]
+__all__ = [
+    "CALIBRATIONS",
+    "Calibration",
+    "PartTime",
+    "calibration_path",
+    "load_calibration",
+    "read_calibration",
+    "save_calibration",
+    "write_calibration",
+]
 
 CALIBRATIONS = "step-time"
 MAX_BYTES = 16 << 20
@@ -86,16 +95,39 @@ def save_calibration(calibration: Calibration) -> Path:
     path = calibration_path(calibration.conditions, calibration.versions, calibration.reference)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        write_atomically(path, json.dumps(asdict(calibration), allow_nan=False))
+        write_calibration(path, calibration)
     return path
+
+
+def write_calibration(path: Path, calibration: Calibration) -> None:
+    """Raise RunWriteError where the file cannot be written."""
+    write_atomically(path, json.dumps(asdict(calibration), allow_nan=False))
+
+
+def read_calibration(path: Path) -> Calibration | None:
+    """The calibration of a file; None where there is no file.
+
+    Raises:
+        RunError: for a file that cannot be read or is damaged, naming it.
+    """
+    if not path.exists() and not path.is_symlink():
+        return None
+    try:
+        return parse_json(Calibration, read_bounded(path, MAX_BYTES).decode())
+    except RunError:
+        raise
+    except ValueError as error:
+        raise RunError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
 def load_calibration(conditions: Conditions, versions: dict[str, str], reference: ArchSpec) -> Calibration | None:
     """The one that was kept for exactly these; None where there is none, or where its file is damaged."""
     path = calibration_path(conditions, versions, reference)
     try:
-        found = parse_json(Calibration, read_bounded(path, MAX_BYTES).decode())
-    except (RunError, ValueError):
+        found = read_calibration(path)
+    except RunError:
+        return None
+    if found is None:
         return None
     same = (found.conditions, found.versions, found.reference.key) == (conditions, versions, reference.key)
     return found if same else None

@@ -5,6 +5,7 @@ where it is expected to end within the budget; what runs is always finished. So 
 one trial takes longer than it was expected to.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -112,9 +113,9 @@ class BudgetKeeper:
         )
         return self._device_seconds + ahead * self._devices
 
-    def admits(self, now_s: float, expected_s: float | None = None) -> bool:
-        """Whether one more trial, started now, is expected to end within the budget; `expected_s` is what is known of
-        its length."""
+    def admits(self, now_s: float, expected_s: float | None = None, *, share: float = 1.0) -> bool:
+        """Whether one more trial, started now, is expected to end within that share of the budget; `expected_s` is what
+        is known of its length."""
         match self.budget.kind:
             case "trials":
                 needed = 1.0
@@ -122,7 +123,25 @@ class BudgetKeeper:
                 needed = self._or_longest(expected_s)
             case "gpu" | "cpu":
                 needed = self._or_longest(expected_s) * self._devices
-        return self._committed(now_s) + needed <= self.budget.amount
+        return self._committed(now_s) + needed <= self._part(share)
+
+    def _part(self, share: float) -> float:
+        """That share of the budget; 0.3 of 10 trials are 3 of them, which floating point alone does not say."""
+        part = self.budget.amount * share
+        return round(part, 6) if self.budget.kind == "trials" else part
+
+    def room(self, now_s: float, seconds: float, *, at_once: int, share: float) -> int:
+        """How many trials of so many seconds, `at_once` at a time, fit into what is left, or into that share of the
+        whole (a part of a trial is one) where it is less."""
+        left, part = self.budget.amount - self._committed(now_s), self._part(share)
+        match self.budget.kind:
+            case "trials":
+                fit = min(left, math.ceil(part))
+            case "wall":
+                fit = min(left, part) / seconds * at_once
+            case "gpu" | "cpu":
+                fit = min(left, part) / (seconds * self._devices)
+        return max(0, int(fit))
 
     def left(self, now_s: float) -> float:
         """What is not yet spent, in the budget's unit, at least 0."""

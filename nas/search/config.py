@@ -6,12 +6,14 @@ from typing import Any, ClassVar, Literal, get_args
 
 from nas.data import DATASETS, DataConfig
 from nas.search.budget import Budget
+from nas.search.confirm import Confirming
 from nas.train import Recipe, TrainLength
 from results import Limits, Objective
 
 __all__ = ["SearchConfig"]
 
 DeviceChoice = Literal["auto", "cpu", "cuda"]
+GoalChoice = Literal["reward", "front"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
 DEFAULT_STEPS, MAX_DEFAULT_EPOCHS = 300, 5
 MAX_SEED = 2**32 - 1
@@ -41,7 +43,11 @@ class SearchConfig:
         min_params: smaller networks are never trained.
         max_step_time: as a ratio to the reference network; what is slower is never trained.
         min_accuracy: what is less accurate stands on no front.
-        sampler: how candidates are proposed: `random` (the paper's) or `tpe` (Optuna's).
+        sampler: how candidates are proposed: `cost-aware` (learns only the accuracy, as the costs are known), `random`
+            (the paper's), `evolution` (regularised), `tpe` or `nsga2` (Optuna's).
+        goal: `reward`, or `front`: the largest hypervolume of accuracy, step time and params.
+        confirm_share: share of the budget in which the best networks are trained anew with other seeds; 0 for none.
+        repeat: how many times at least each of them is.
         seed: of the candidates, the held-out images, and every training.
         workers: trials at once; as many as the machine's processors or GPUs allow where not given.
         device: `cpu`, `cuda`, or `auto`.
@@ -71,7 +77,10 @@ class SearchConfig:
     min_params: int | None = None
     max_step_time: float | None = None
     min_accuracy: float | None = None
-    sampler: str = "random"
+    sampler: str = "cost-aware"
+    goal: GoalChoice = "reward"
+    confirm_share: float = 0.2
+    repeat: int = 3
     seed: int = 0
     workers: int | None = None
     device: DeviceChoice = "auto"
@@ -87,7 +96,9 @@ class SearchConfig:
             TrainLength.parse(self.train_length)
         self.limits()
         Objective(reference_params=1, w=self.w, v=self.v)
-        for name, choices in (("device", get_args(DeviceChoice)), ("dtype", get_args(DTypeChoice))):
+        self.confirming()
+        choices_of = {"device": DeviceChoice, "dtype": DTypeChoice, "goal": GoalChoice}
+        for name, choices in ((name, get_args(choice)) for name, choice in choices_of.items()):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         for name, low in (("workers", 1), ("cpus_per_trial", 1), ("seed", 0), ("image_size", 4), ("batch_size", 2)):
@@ -120,6 +131,9 @@ class SearchConfig:
             max_step_time=self.max_step_time,
             min_accuracy=self.min_accuracy,
         )
+
+    def confirming(self) -> Confirming:
+        return Confirming(share=self.confirm_share, repeat=self.repeat)
 
     def train_steps(self, num_images: int, batch_size: int) -> int:
         """Steps of a candidate's short training on so many images."""

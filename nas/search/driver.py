@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from nas.device import Compute
+from nas.measure import Calibration, read_calibration, write_calibration
 from nas.search.budget import Budget, BudgetKeeper
 from nas.search.engine import Resources, run_search
 from nas.search.forecast import Forecast
@@ -17,9 +18,11 @@ from nas.search.session import Cluster
 from nas.search.task import Probe, ProbeRequest, TrialTask
 from nas.search.worker import TrialCall
 from results import RunWriteError, RunWriter
+from search_space import ArchSpec
 
 __all__ = ["Driver", "SearchEnd"]
 
+CALIBRATION = "calibration.json"
 PROBE_INDEX = -1
 PROBE_DEADLINE_S = 900.0
 CALIBRATION_DEADLINE_S = 7200.0
@@ -79,6 +82,7 @@ class Driver:
         self._keeper = BudgetKeeper(budget, devices=devices)
         self._loop = SearchLoop(
             sampler=plan.sampler(self._forecast),
+            space=plan.space,
             keeper=self._keeper,
             writer=writer,
             objective=plan.objective(),
@@ -89,6 +93,7 @@ class Driver:
             now_s=self._now_s,
             on_finished=lambda result: progress.finished(self._loop, result),
             forecast=self._forecast,
+            confirming=plan.config.confirming(),
         )
 
     def _now_s(self) -> float:
@@ -107,13 +112,21 @@ class Driver:
         self._progress.note(
             f"{probe.device}, {probe.compute.dtype}; a trial of the reference network takes about {probe.trial_s:.0f} s"
         )
-        if probe.calibration is not None:
-            self._forecast.begin(probe.calibration, self._writer.trials)
-            parts, made_at = len(probe.calibration.parts), probe.calibration.made_at
+        calibration = self._calibration(probe)
+        if calibration is not None:
+            self._forecast.begin(calibration, self._writer.trials)
+            parts, made_at = len(calibration.parts), calibration.made_at
             self._progress.note(f"step times are predicted from a table of {parts} parts, made {made_at}")
         self._progress.begin_live(self._loop)
 
-    def _call(self, candidate: Candidate) -> TrialCall:
+    def _calibration(self, probe: Probe) -> Calibration | None:
+        """What step times are predicted from in this run, in each of its sessions."""
+        path = self._writer.folder / CALIBRATION
+        if not self._writer.asks and probe.calibration is not None:
+            write_calibration(path, probe.calibration)
+        return read_calibration(path)
+
+    def _call(self, candidate: Candidate[ArchSpec]) -> TrialCall:
         seed = self._loop.trial_seed(candidate.index)
         return TrialCall(
             index=candidate.index,

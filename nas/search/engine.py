@@ -18,6 +18,7 @@ from nas.search.samplers import Candidate
 from nas.search.task import Probe
 from nas.search.worker import TrialCall, run_trial
 from nas.signals import STOPPING, handling
+from search_space import ArchSpec
 
 if TYPE_CHECKING:
     from nas.search.tune_searcher import LoopSearcher
@@ -43,7 +44,7 @@ class Resources:
 def run_search(
     loop: SearchLoop,
     *,
-    make_call: Callable[[Candidate], TrialCall],
+    make_call: Callable[[Candidate[ArchSpec]], TrialCall],
     probe_call: TrialCall,
     on_probe: Callable[[Probe], None],
     resources: Resources,

@@ -1,6 +1,6 @@
 """What a run knows of a candidate before anything of it is run: its step time, and how long its trial will take."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -32,6 +32,10 @@ class Forecast:
     def step_time(self, arch: ArchSpec) -> Prediction | None:
         """The predicted ratio to the reference network; None where nothing is known."""
         return self._model.predict(arch) if self._model else None
+
+    def step_times(self, archs: Sequence[ArchSpec]) -> Sequence[Prediction | None]:
+        """The predicted ratios of many networks, faster than one by one."""
+        return self._model.predict_all(archs) if self._model else [None] * len(archs)
 
     def trial_seconds(self, predicted: Prediction | None) -> float | None:
         """How long a trial of that step time is expected to take at most. None where too little is known.

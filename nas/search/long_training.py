@@ -47,6 +47,7 @@ def _plan(training: LongTraining, config: ValidationConfig) -> Plan:
         train_length=config.length(short_steps),
         max_step_time=None,
         deadline=None,
+        confirm_share=0.0,
         **config.changes(),
     )
     plan = Plan.of(search.anchored(), space)

@@ -4,20 +4,27 @@
         if the budget admits another and a worker is free: task = next()
         when a trial ends: finish(index, ...)   -> one line of the record, the sampler told
 
+The last share of the budget is for training the best networks anew (nas/search/confirm.py). What was asked for is on
+record before it is started, so that it is not asked for again after a kill.
+
 An engine (Ray, or a test) carries the tasks to workers and the results back.
 """
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import NamedTuple
 
 from nas.measure import Prediction
 from nas.search.budget import BudgetKeeper
+from nas.search.confirm import Confirmation, Confirming
 from nas.search.forecast import Forecast
+from nas.search.proposals import history_events, outcome_of
 from nas.search.samplers import Candidate, Sampler, SpaceExhausted
 from nas.search.task import Evaluation
 from results import Objective, RunWriter, TrialResult, TrialStatus
-from search_space import ArchSpec
+from search_space import ArchSpec, Space
 
 __all__ = ["Finished", "SearchLoop"]
 
@@ -33,10 +40,17 @@ class Finished:
     evaluation: Evaluation | None = None
 
 
+class _Trial(NamedTuple):
+    """A candidate, and which of its trainings this is (`TrialResult.repeat`)."""
+
+    candidate: Candidate[ArchSpec]
+    repeat: int
+
+
 class _Started(NamedTuple):
     """A trial that runs: since when on the budget's clock, and the step time that was predicted."""
 
-    candidate: Candidate
+    trial: _Trial
     started_s: float
     predicted: Prediction | None
 
@@ -50,12 +64,14 @@ class SearchLoop:
         devices: how many of the budget's devices a trial holds.
         on_finished: called with each record, after it is on the disk.
         forecast: what is known of candidates beforehand; told of every record.
+        confirming: how much of the budget is for training the best networks anew.
     """
 
     def __init__(
         self,
         *,
-        sampler: Sampler,
+        sampler: Sampler[ArchSpec],
+        space: Space,
         keeper: BudgetKeeper,
         writer: RunWriter,
         objective: Objective,
@@ -66,6 +82,7 @@ class SearchLoop:
         now_s: Callable[[], float],
         on_finished: Callable[[TrialResult], None],
         forecast: Forecast,
+        confirming: Confirming,
     ) -> None:
         self.keeper = keeper
         self.objective = objective
@@ -83,14 +100,22 @@ class SearchLoop:
         self._on_finished = on_finished
         self._forecast = forecast
         self._running: dict[int, _Started] = {}
-        self._again: list[Candidate] = []
-        done = {trial.index for trial in writer.trials}
-        # What was in flight when an earlier session ended keeps its number, and is asked for first.
-        self._missing = [index for index in range(writer.next_index) if index not in done]
+        self._confirming = confirming
+        self._confirmation: Confirmation | None = None
+        self._share = 1 - confirming.share
+        self._repeats: Counter[str] = Counter()
         self._next_index = writer.next_index
-        sampler.recover(sorted(writer.trials, key=lambda trial: trial.index))
+        sampler.recover(history_events(writer.history, space))
+        # What was in flight when an earlier session ended keeps its number, and comes first.
+        self._again = [_Trial(candidate, repeat=0) for candidate in sampler.pending()]
         for trial in writer.trials:
+            self._repeats[trial.key] = max(self._repeats[trial.key], trial.repeat)
             keeper.finish(trial.index, seconds=trial.seconds, device_seconds=trial.device_seconds, typical=trial.ok)
+
+    @property
+    def confirmation(self) -> Confirmation | None:
+        """What is trained anew, once the search itself is over."""
+        return self._confirmation
 
     @property
     def over(self) -> bool:
@@ -114,35 +139,75 @@ class SearchLoop:
         """What runs was lost with the machines under it: it is started anew, where the budget still admits it."""
         for index, started in self._running.items():
             self.keeper.forget(index)
-            self._again.append(started.candidate)
+            self._again.append(started.trial)
         if self._running and not self.interrupted:
             self.stop_reason = None
         self._running.clear()
 
-    def next(self) -> Candidate | None:
+    def next(self) -> Candidate[ArchSpec] | None:
         """The next candidate to start now; None where none may start now (or ever: see `over`)."""
         if self.stop_reason is not None or len(self._running) >= self._max_running:
             return None
         now_s = self._now_s()
-        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s):
-            self.stop("the budget is used up")
-            return None
+        # A number of trials has room for what was started once, whatever came after it.
+        share = 1.0 if self._again and self.keeper.budget.kind == "trials" else self._share
+        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=share):
+            return self._after_this_phase(now_s, "the budget is used up")
         try:
-            candidate = self._again.pop(0) if self._again else self._ask()
+            trial = self._again.pop(0) if self._again else self._next_trial()
         except SpaceExhausted as exhausted:
-            self.stop(str(exhausted))
-            return None
-        predicted = self._forecast.step_time(candidate.arch)
+            return self._after_this_phase(now_s, str(exhausted))
+        predicted = self._forecast.step_time(trial.candidate.arch)
         expected_s = self._forecast.trial_seconds(predicted)
-        if not self.keeper.admits(now_s, expected_s):
-            self._again.insert(0, candidate)
+        if not self.keeper.admits(now_s, expected_s, share=share):
+            self._again.insert(0, trial)
             # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
-            if not self._running or self.keeper.budget.kind == "wall":
-                self.stop(self._why_no_more(now_s, expected_s))
+            if self._running and self.keeper.budget.kind != "wall":
+                return None
+            return self._after_this_phase(now_s, self._why_no_more(now_s, expected_s))
+        self._running[trial.candidate.index] = _Started(trial, now_s, predicted)
+        self.keeper.start(trial.candidate.index, now_s, expected_s)
+        return trial.candidate
+
+    def _after_this_phase(self, now_s: float, reason: str) -> Candidate[ArchSpec] | None:
+        """The first candidate of what comes after the search; without such a phase, or after it, the end."""
+        if self._share == 1:
+            self.stop(reason)
             return None
-        self._running[candidate.index] = _Started(candidate, now_s, predicted)
-        self.keeper.start(candidate.index, now_s, expected_s)
-        return candidate
+        seconds = [trial.seconds for trial in self.writer.trials if trial.ok]
+        room = self.keeper.room(
+            now_s,
+            fmean(seconds) if seconds else self.keeper.expected_s,
+            at_once=self._max_running,
+            share=self._confirming.share,
+        )
+        since = self.writer.asks[-1].after if self.writer.asks else 0
+        begun = sum(trial.repeat > 0 for trial in self.writer.trials[since:])
+        picked, searched = len(self._sampler.picks()), sum(not each.trial.repeat for each in self._running.values())
+        confirmation = Confirmation.fitting(room, picked + searched, self._confirming, begun=begun)
+        if confirmation is not None and picked < 2 and searched:
+            # Which are the best is not known before some have been measured.
+            return None
+        self._confirmation = confirmation
+        self._share = 1
+        if self._confirmation is not None:
+            # What was asked for and does not fit any more waits for a larger budget, on record.
+            self._again = [trial for trial in self._again if trial.repeat]
+        return self.next()
+
+    def _next_trial(self) -> _Trial:
+        if self._confirmation is None:
+            candidate = self._sampler.ask(self._next_index)
+            self.writer.ask(candidate.index, candidate.decisions)
+            self._next_index += 1
+            return _Trial(candidate, repeat=0)
+        picked = self._confirmation.next(self._sampler.picks(), self._repeats)
+        if picked is None:
+            raise SpaceExhausted(f"its best {self._confirmation.num_networks} networks were trained anew")
+        candidate = replace(picked, index=self._next_index)
+        self._next_index += 1
+        self._repeats[candidate.arch.key] += 1
+        return _Trial(candidate, repeat=self._repeats[candidate.arch.key])
 
     def _why_no_more(self, now_s: float, expected_s: float | None) -> str:
         budget, left = self.keeper.budget, self.keeper.left(now_s)
@@ -150,14 +215,6 @@ class SearchLoop:
             return "the budget is used up"
         left_text, expected_s = budget.describe(left), expected_s or self.keeper.expected_s
         return f"the budget has no room for another trial: {expected_s:.0f} s expected, {left_text} left"
-
-    def _ask(self) -> Candidate:
-        candidate = self._sampler.ask(self._missing[0] if self._missing else self._next_index)
-        if self._missing:
-            self._missing.pop(0)
-        else:
-            self._next_index += 1
-        return candidate
 
     def trial_seed(self, index: int) -> int:
         """Seed of a trial's training."""
@@ -181,13 +238,14 @@ class SearchLoop:
         del self._running[index]
         self.keeper.finish(index, seconds=result.seconds, device_seconds=result.device_seconds, typical=result.ok)
         self._forecast.learn(result)
-        self._sampler.tell(started.candidate, result)
+        if not result.repeat:
+            self._sampler.tell(started.trial.candidate, outcome_of(result))
         self._on_finished(result)
         return result
 
     def _record(self, started: _Started, finished: Finished) -> TrialResult:
-        candidate, started_s, predicted = started
-        arch: ArchSpec = candidate.arch
+        (candidate, repeat), started_s, predicted = started
+        arch = candidate.arch
         params, macs = arch.cost(self._image_size)
         found = finished.evaluation
         step_time = found.step_time if found else None
@@ -197,6 +255,7 @@ class SearchLoop:
             index=candidate.index,
             status=finished.status,
             reason=finished.reason,
+            repeat=repeat,
             key=arch.key,
             arch=arch,
             decisions=candidate.decisions,

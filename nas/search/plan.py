@@ -9,8 +9,9 @@ from nas.data import PreparedData, prepare
 from nas.measure import Precision
 from nas.search.config import SearchConfig
 from nas.search.forecast import Forecast
-from nas.search.samplers import SAMPLERS, ListSampler, Refusal, Sampler
-from results import Objective, TrialResult, environment
+from nas.search.proposals import make_sampler, space_domain
+from nas.search.samplers import Goal, ListSampler, Sampler
+from results import Limits, Objective, environment
 from search_space import ArchSpec, Space
 
 __all__ = ["Plan"]
@@ -37,8 +38,6 @@ class Plan:
 
     @classmethod
     def of(cls, config: SearchConfig, space: Space) -> Self:
-        if config.sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
         image_size = config.image_size or space.image_size
         batch_size = config.batch_size or space.batch_size
         data = prepare(config.data_config(image_size))
@@ -60,25 +59,21 @@ class Plan:
         """Of a candidate's step time: a tenth of the steps that it is trained for are spent on it, if need be."""
         return Precision(max_rounds=max(MIN_ROUNDS, self.steps // 10))
 
-    def sampler(self, forecast: Forecast) -> Sampler:
+    def sampler(self, forecast: Forecast) -> Sampler[ArchSpec]:
         """A sampler that has been told nothing. It proposes no network whose predicted step time lies above the limit
         with its whole interval."""
-        limits, objective = self.config.limits(), self.objective()
-
-        def refusal(arch: ArchSpec) -> Refusal | None:
-            if not limits.params_allow(arch.params):
-                return Refusal("params", arch.params)
-            predicted = None if limits.max_step_time is None else forecast.step_time(arch)
-            if predicted is not None and not limits.step_time_allows(predicted.low):
-                return Refusal("predicted step time", predicted.ratio)
-            return None
-
-        def score(result: TrialResult) -> float | None:
-            return objective.reward(result) if limits.allow(result) else None
-
+        objective = self.objective()
         if self.networks:
-            return ListSampler(self.networks, self.space, seed=self.config.seed, refusal=lambda arch: None, score=score)
-        return SAMPLERS[self.config.sampler](self.space, seed=self.config.seed, refusal=refusal, score=score)
+            domain = space_domain(self.space, self.image_size, lambda archs: [None] * len(archs))
+            goal = Goal(objective=objective, limits=Limits())
+            return ListSampler(self.networks, domain, goal=goal, seed=self.config.seed)
+        return make_sampler(
+            self.config,
+            self.space,
+            image_size=self.image_size,
+            objective=objective,
+            step_times=forecast.step_times,
+        )
 
     def data_fingerprint(self) -> str:
         """Of what the images are (classes, how many of each, mean and spread of the pixels), not of where they lie."""

@@ -26,7 +26,7 @@ class Progress:
         self._live: Live | None = None
         self._loop: SearchLoop | None = None
         self._now_s = 0.0
-        self._told_of_interrupt = False
+        self._told_of_interrupt = self._told_of_confirmation = False
         self._num_seen = 0
         self._fronts: list[int] = []
         self._bests: list[Network] = []
@@ -61,6 +61,14 @@ class Progress:
             self._told_of_interrupt = True
             self.note(
                 f"interrupted: {self._loop.num_running} running trials are finished first; once more ends at once"
+            )
+
+        confirmation = self._loop.confirmation if self._loop is not None else None
+        if confirmation is not None and not self._told_of_confirmation:
+            self._told_of_confirmation = True
+            self.note(
+                f"the search is over; confirming: the best {confirmation.num_networks} networks are trained anew, "
+                f"{confirmation.num_trainings} trainings with other seeds"
             )
 
     def finished(self, loop: SearchLoop, result: TrialResult) -> None:
@@ -103,11 +111,15 @@ def _left(loop: SearchLoop, now_s: float) -> str:
 
 
 def _trial_line(loop: SearchLoop, result: TrialResult) -> str:
-    head = f"trial {result.index:<4d} {result.status:<13s}"
+    again = ""
+    if result.repeat:
+        first = next(trial.index for trial in loop.writer.trials if trial.key == result.key)
+        again = f"trial {first} again  "
+    head = f"trial {result.index:<4d} {result.status:<13s} {again}"
     if result.ok and result.accuracy is not None and result.step_time_ratio is not None:
         return (
-            f"{head} accuracy {result.accuracy:.4f}  step {result.step_time_ratio:.2f}x  "
+            f"{head}accuracy {result.accuracy:.4f}  step {result.step_time_ratio:.2f}x  "
             f"params {result.params / 1e6:.3f}M  reward {loop.objective.reward(result):.4f}  {result.seconds:.1f} s"
         )
     reason = (result.reason or "").strip().splitlines() or [""]
-    return f"{head} {reason[-1][:150]}"
+    return f"{head}{reason[-1][:150]}"

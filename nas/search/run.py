@@ -36,7 +36,7 @@ def start_search(config: SearchConfig, folder: Path, progress: Progress) -> Sear
         raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
     plan = Plan.of(config.anchored(), load_space(config.space))
     try:
-        plan.sampler(Forecast()).ask(0)
+        plan.sampler(Forecast()).ask()
     except SpaceExhausted as exhausted:
         raise ValueError(str(exhausted)) from None
     with ray_session(config.address) as cluster:

@@ -11,6 +11,7 @@ from nas.search.samplers import Candidate
 from nas.search.task import Probe
 from nas.search.worker import TrialCall
 from results import TrialStatus
+from search_space import ArchSpec
 
 __all__ = ["LoopSearcher", "ProbeFailed"]
 
@@ -28,7 +29,7 @@ class LoopSearcher(Searcher):
     def __init__(
         self,
         loop: SearchLoop,
-        make_call: Callable[[Candidate], TrialCall],
+        make_call: Callable[[Candidate[ArchSpec]], TrialCall],
         *,
         probe_call: TrialCall | None,
         on_probe: Callable[[Probe], None],

@@ -184,7 +184,7 @@ def _device(run: Run, asked: str | None) -> str:
 
 
 def _allowed(run: Run, device: str) -> list[TrialResult]:
-    return [trial for trial in run.ok if trial.device == device and run.limits.allow(trial)]
+    return [trial for trial in run.ok if not trial.repeat and trial.device == device and run.limits.allow(trial)]
 
 
 def _added(run: Run, device: str, kept: Sequence[int], count: int) -> list[int]:

@@ -92,7 +92,15 @@ def search(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Search]]:
 
 def rows(run: Path) -> list[dict[str, Any]]:
     """The whole lines of a run's record, in the file's order."""
-    path = run / "trials.jsonl"
+    return _whole_lines(run / "trials.jsonl")
+
+
+def asked(run: Path) -> list[tuple[int, list[int]]]:
+    """Index and decisions of each candidate that was asked for, in order."""
+    return [(ask["index"], ask["decisions"]) for ask in _whole_lines(run / "asks.jsonl")]
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
     text = path.read_text() if path.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.faults.conftest import Search, rows, wait_for
+from tests.faults.conftest import Search, asked, rows, wait_for
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 TRIALS = 6
 Start = Callable[..., Search]
-TOY = ("--space", "toy.yaml", "--train-length", "40", "--seed", "3")
+TOY = ("--space", "toy.yaml", "--train-length", "40", "--seed", "3", "--sampler", "random")
 
 
 def outcome(run: Path) -> list[tuple[Any, ...]]:
@@ -81,16 +81,46 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     family = running.family()
     os.kill(running.process.pid, signal.SIGKILL)
     running.process.communicate()
-    finished = rows(run)
-    with (run / "trials.jsonl").open("a") as file:
-        file.write('{"index": 5, "torn')
+    finished, proposed = rows(run), asked(run)
+    assert len(proposed) > len(finished), "some were in flight"
+    for name in ("trials.jsonl", "asks.jsonl"):
+        with (run / name).open("a") as file:
+            file.write('{"index": 5, "torn')
     code, _, error = search("--resume", "a").wait()
     assert code == 0, error
-    assert "cut off" in error
+    assert error.count("cut off") == 2
+    assert asked(run)[: len(proposed)] == proposed
+    assert sorted((row["index"], row["decisions"]) for row in rows(run)) == asked(run)
     assert rows(run)[: len(finished)] == finished
     assert outcome(run) == undisturbed
     _, alive = psutil.wait_procs(family, timeout=90)
     assert not alive
+
+
+def test_a_search_killed_while_it_confirms_confirms_the_rest(search: Start, tmp_path: Path) -> None:
+    run = tmp_path / "runs/a"
+    budget = ("--budget", "16", "--confirm-share", "0.5", "--repeat", "4", "--workers", "2")
+    running = search("--space", "toy.yaml", "--train-length", "40", *budget, "--out", "a")
+    wait_for(lambda: sum(row["repeat"] > 0 for row in rows(run)) >= 2, "two trainings anew")
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.communicate()
+    finished, proposed = rows(run), asked(run)
+    assert len(finished) < 16
+    code, out, error = search("--resume", "a", "--json").wait()
+    assert code == 0, error
+    assert rows(run)[: len(finished)] == finished
+    assert asked(run) == proposed, "the search itself was over"
+    searched = [row for row in rows(run) if not row["repeat"]]
+    assert sorted((row["index"], row["decisions"]) for row in searched) == proposed
+    assert [index for index, _ in proposed] == list(range(8))
+    assert sorted(row["index"] for row in rows(run)) == list(range(16))
+    assert sorted(row["repeat"] for row in rows(run) if row["repeat"]) == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert len({(row["key"], row["repeat"]) for row in rows(run)}) == 16
+    assert len({row["seed"] for row in rows(run)}) == 16
+    (found,) = json.loads(out)["by_device"].values()
+    assert [network["num_trainings"] for network in found["confirmed"]] == [4, 4]
+    code, out, error = search(command=[sys.executable, "-m", "nas.cli", "replay", "a"]).wait()
+    assert (code, out) == (0, "a: all 8 proposals as on record\n"), error
 
 
 @pytest.mark.parametrize(

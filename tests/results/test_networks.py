@@ -148,6 +148,17 @@ def test_a_step_time_is_never_surer_than_its_measurements(trial: MakeTrial) -> N
     assert network.step_time_ratio_high == pytest.approx(network.step_time_ratio * math.exp(half))
 
 
+def test_trainings_that_agree_by_chance_are_not_taken_for_sure(trial: MakeTrial) -> None:
+    """Each network's two trainings have the same accuracy on 100 images: they may still differ by one of them."""
+    agreeing = [[(0.9, 1.0), (0.80, 1.0), (0.80, 1.0)], [(0.9, 1.0), (0.81, 1.0), (0.81, 1.0)]]
+    first, second = networks(_trials(trial, *agreeing), Objective(reference_params=2000, v=0.0))
+    assert first.reward_low == pytest.approx(0.8 / math.exp(t.ppf(0.975, 2) * 0.01 / 0.805 / math.sqrt(2)))
+    assert first.tied
+    assert second.tied
+    assert second.p_best is not None
+    assert 0.6 < second.p_best < 0.95
+
+
 @pytest.mark.parametrize("gap", [0.0, 0.01, 0.05, 0.2])
 def test_two_networks_compare_as_the_t_test_says(trial: MakeTrial, gap: float) -> None:
     # Accuracies are equal, so that log rewards differ by step times and params alone and their means are exact.
@@ -155,7 +166,8 @@ def test_two_networks_compare_as_the_t_test_says(trial: MakeTrial, gap: float) -
     objective = Objective(reference_params=2000, w=-1.0, v=0.0)
     seen: list[Seen] = [[(0.5, 1.0), *((0.5, math.exp(log)) for log in one)] for one in logs]
     seen[1] = [(accuracy, ratio * math.exp(-1.0)) for accuracy, ratio in seen[1]]
-    first, second = networks(_trials(trial, *seen), objective)
+    trials = [replace(one, num_evaluated=None) for one in _trials(trial, *seen)]
+    first, second = networks(trials, objective)
     rewards = [[-log for log in logs[0]], [1.0 - log for log in logs[1]]]
     exact = 1 - ttest_ind(rewards[0], rewards[1], alternative="greater").pvalue
     assert first.p_best == pytest.approx(exact, abs=0.011)

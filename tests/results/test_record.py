@@ -106,8 +106,6 @@ def test_counts_are_plain_integers(trial: MakeTrial, name: str, value: object) -
         ({"step_time_predicted": 1.5}, r"step_time_predicted must lie in its interval \[0.8, 1.4\], got 1.5"),
         ({"repeat": -1}, "repeat must be an integer from 0 to 10000000, got -1"),
         ({"repeat": True}, "repeat must be an integer from 0"),
-        ({"asked_after": -1}, "asked_after must be an integer from 0"),
-        ({"asked_after": 1.0}, "asked_after must be an integer from 0"),
         ({"max_batch_size": -1}, "max_batch_size must be an integer from 0"),
         ({"decisions": (1, -1)}, "decisions must be an integer"),
     ],
@@ -127,8 +125,8 @@ def test_a_step_time_may_be_predicted_of_a_trial_that_was_never_run(trial: MakeT
 
 
 def test_a_record_says_which_training_it_is_and_what_was_known_then(trial: MakeTrial) -> None:
-    assert (trial(0).repeat, trial(0).asked_after) == (0, None)
-    made = trial(9, repeat=3, asked_after=7)
+    assert trial(0).repeat == 0
+    made = trial(9, repeat=3)
     assert TrialResult.from_json(made.to_json()) == made
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, store
+from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, lines
 
 MakeTrial = Callable[..., TrialResult]
 NewRun = Callable[..., Path]
@@ -239,7 +239,7 @@ def test_opening_a_strangers_run_executes_nothing(new_run: NewRun, trial: MakeTr
 def test_too_much_to_read_is_refused(new_run: NewRun, trial: MakeTrial, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = new_run(trial(0), trial(1))
     with monkeypatch.context() as patch:
-        patch.setattr(store, "MAX_LINE_BYTES", 100)
+        patch.setattr(lines, "MAX_LINE_BYTES", 100)
         with pytest.raises(RunError, match="line 1: must be at most 100 bytes"):
             Run(folder)
     with (folder / "trials.jsonl").open("r+b") as file:

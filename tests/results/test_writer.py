@@ -28,8 +28,8 @@ def test_a_new_run_has_its_files(tmp_path: Path, objective: Objective) -> None:
     assert config == writer.config
     assert config["limits"]["max_params"] == 9
     assert config["objective"] == {"reference_params": 2000, "w": -0.07, "v": -0.05}
-    assert (folder / "trials.jsonl").read_text() == ""
-    assert {path.name for path in folder.iterdir()} == {"config.json", "trials.jsonl", ".lock"}
+    assert (folder / "trials.jsonl").read_text() == (folder / "asks.jsonl").read_text() == ""
+    assert {path.name for path in folder.iterdir()} == {"config.json", "trials.jsonl", "asks.jsonl", ".lock"}
 
 
 def test_trials_are_on_the_disk_as_they_are_appended(tmp_path: Path, trial: MakeTrial, objective: Objective) -> None:
@@ -57,7 +57,25 @@ def test_an_index_and_a_training_of_a_network_come_once(tmp_path: Path, trial: M
             writer.append(trial(6, arch=trial(0).arch, repeat=2))
     assert len(Run(tmp_path / "run").trials) == 6
     with pytest.raises(RunError, match="the writer is closed"):
-        writer.append(trial(3))
+        writer.append(trial(7))
+
+
+def test_a_trial_is_asked_for_once_and_by_an_open_writer(
+    tmp_path: Path, trial: MakeTrial, objective: Objective
+) -> None:
+    with RunWriter.create(tmp_path / "run", config={}, objective=objective) as writer:
+        writer.append(trial(0))
+        writer.ask(3, (0, 1))
+        for taken in (0, 3):
+            with pytest.raises(RunError, match=f"trial {taken} was asked for already"):
+                writer.ask(taken, (2, 3))
+        with pytest.raises(ValueError, match=r"Ask\.decisions must be an integer"):
+            writer.ask(4, (-1,))
+        assert (writer.next_index, [ask.index for ask in writer.asks]) == (4, [3])
+    assert len(Run(tmp_path / "run").asks_file.records) == 1
+    with pytest.raises(RunError, match="the writer is closed"):
+        writer.ask(4, (0, 1))
+    assert len(writer.asks) == 1
 
 
 def test_a_torn_line_is_cut_away_before_the_next(new_run: NewRun, trial: MakeTrial) -> None:
@@ -106,7 +124,8 @@ def test_a_used_folder_is_no_new_run(tmp_path: Path, new_run: NewRun, objective:
         RunWriter.create(new_run(), config={}, objective=objective)
     for name, rule in (
         ("photo.jpg", "must be a new or an empty folder, but holds 'photo.jpg'"),
-        ("trials.jsonl", "holds trials"),
+        ("trials.jsonl", r"holds trials\.jsonl without a config\.json"),
+        ("asks.jsonl", r"holds asks\.jsonl without a config\.json"),
     ):
         folder = tmp_path / f"with-{name}"
         folder.mkdir()
@@ -119,7 +138,7 @@ def test_a_used_folder_is_no_new_run(tmp_path: Path, new_run: NewRun, objective:
 def test_what_an_interrupted_start_left_is_no_hindrance(tmp_path: Path, objective: Objective) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in (".lock", "trials.jsonl", ".config.json.tmp", ".owner"):
+    for name in (".lock", "trials.jsonl", "asks.jsonl", ".config.json.tmp", ".owner"):
         (folder / name).touch()
     RunWriter.create(folder, config={}, objective=objective).close()
     assert Run(folder).trials == []

@@ -66,13 +66,14 @@ class Sampler(ABC, Generic[T]):
         self._outcomes: dict[int, Outcome] = {}
         self._taken: set[tuple[int, ...]] = set()
 
-    def ask(self) -> Candidate[T]:
-        """The next candidate; its index is one above the highest so far.
+    def ask(self, index: int | None = None) -> Candidate[T]:
+        """The next candidate, for trial `index`: where it is not given, one above the highest so far.
 
         Raises:
             SpaceExhausted: where none is found; the search ends.
         """
-        index = max(self._candidates, default=-1) + 1
+        if index is None:
+            index = max(self._candidates, default=-1) + 1
         refused: dict[tuple[int, ...], Refusal] = {}
         draws = 0
         for attempt in range(self.MAX_TRIES):
@@ -113,6 +114,10 @@ class Sampler(ABC, Generic[T]):
         self._outcomes[candidate.index] = outcome
         self._learn(candidate, outcome)
 
+    def pending(self) -> list[Candidate[T]]:
+        """The candidates that nothing has been told of, in the order in which they were asked for."""
+        return [candidate for index, candidate in self._candidates.items() if index not in self._outcomes]
+
     def picks(self) -> list[Candidate[T]]:
         """The candidates that were measured and are within the limits, the one held for the best first."""
         rewards = {
@@ -136,13 +141,13 @@ class Sampler(ABC, Generic[T]):
     def _propose(self, index: int, attempt: int) -> tuple[int, ...]:
         """Decisions for trial `index`; `attempt` counts the proposals for it that were not taken."""
 
-    def _reject(self, index: int) -> None:  # noqa: B027
+    def _reject(self, index: int) -> None:
         """The last proposal was not taken."""
 
-    def _take(self, candidate: Candidate[T]) -> None:  # noqa: B027
+    def _take(self, candidate: Candidate[T]) -> None:
         """A candidate was asked for, here or in an earlier session."""
 
-    def _learn(self, candidate: Candidate[T], outcome: Outcome) -> None:  # noqa: B027
+    def _learn(self, candidate: Candidate[T], outcome: Outcome) -> None:
         """What came of a candidate."""
 
     def _draw(self, index: int, attempt: int) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from nas.search.samplers._acquisition import expected_gain, merit
 from nas.search.samplers._base import Sampler
@@ -38,7 +39,9 @@ class CostAwareSampler(Sampler[T]):
 
     def _propose(self, index: int, attempt: int) -> Decisions:
         if attempt == 0:
-            self._ranked = self._rank(self._generator(index))
+            # Small matrices: more threads than one gain nothing, and take processors from the trials.
+            with threadpool_limits(limits=1):
+                self._ranked = self._rank(self._generator(index))
         if attempt < len(self._ranked):
             return self._ranked[attempt]
         return self._draw(index, attempt)
@@ -78,7 +81,8 @@ class CostAwareSampler(Sampler[T]):
         measured = {candidate.index for candidate in super().picks()}
         if not measured:
             return []
-        known, tried = self._tried()
+        with threadpool_limits(limits=1):
+            known, tried = self._tried()
         order = np.argsort(-merit(self._goal, tried), kind="stable")
         return [known[place] for place in order if known[place].index in measured]
 

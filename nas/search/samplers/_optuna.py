@@ -27,8 +27,9 @@ class OptunaSampler(Sampler[T]):
             decision.name: optuna.distributions.CategoricalDistribution(range(len(decision.values)))
             for decision in domain.decisions
         }
-        directions = ["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
-        self._study = optuna.create_study(directions=directions)
+        self._study = optuna.create_study(
+            directions=["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
+        )
         self._running: dict[int, optuna.trial.Trial] = {}
 
     @abstractmethod
@@ -94,6 +95,13 @@ class NSGA2Sampler(OptunaSampler[T]):
     """NSGA-II (Deb et al., 2002; Optuna's). For the reward it is a plain genetic algorithm."""
 
     POPULATION: ClassVar[int] = 20
+
+    def _ask(self, index: int, attempt: int) -> tuple[int, ...]:
+        decisions = super()._ask(index, attempt)
+        # Optuna notes a trial's generation when it samples for it, which it does not where all is given beforehand; a
+        # trial without one is no member of any population.
+        _ = self._running[index].relative_params
+        return decisions
 
     def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.NSGAIISampler(seed=seed, population_size=self.POPULATION)

@@ -1,11 +1,12 @@
-"""What a network will be worth, from those that were measured: a Gaussian process that sets size apart.
+"""What a network will be worth, from those that were measured: a Gaussian process with a linear part.
 
 Chosen by measurement among Gaussian processes with other kernels, Bayesian ridge regression, random forests, extra
-trees and gradient boosting (docs/log.md): it needs the fewest networks.
+trees and gradient boosting (docs/log.md): with the known costs among its inputs it needs the fewest networks.
 """
 
 import math
 import random
+import warnings
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.search.samplers._domain import Domain
-from nas.search.samplers._gaussian_process import GaussianProcess, likeliest_parameters
 from search_space.variation import draw
 
 __all__ = ["Features", "Surrogate"]
@@ -21,14 +21,13 @@ __all__ = ["Features", "Surrogate"]
 T = TypeVar("T")
 Floats = NDArray[np.float64]
 
-NUM_COSTS = 2
 FITS_EACH_BELOW, GROWTH, FITS_AT_MOST = 24, 1.1, 160
 TAIL = 4.0
 
 
 class Features(Generic[T]):
     """Inputs of a surrogate: a decision among numbers is one column from -1 to 1, one among names a column a name; a
-    decision without effect stands at 0; last the logs of params and MACs, by the spread they have in the domain."""
+    decision without effect stands at 0; the logs of params and MACs, by the spread they have in the domain."""
 
     SAMPLE = 256
 
@@ -45,7 +44,7 @@ class Features(Generic[T]):
     def of(self, decisions: Sequence[Sequence[int]], archs: Sequence[T]) -> Floats:
         """One row a network."""
         if not decisions:
-            return np.empty((0, sum(column.shape[1] for column in self._columns) + NUM_COSTS))
+            return np.empty((0, sum(column.shape[1] for column in self._columns) + 2))
         positions = np.array(decisions)
         flags = np.array([self._domain.active(row) for row in decisions], dtype=float)
         columns = [column[positions[:, place]] * flags[:, place, None] for place, column in enumerate(self._columns)]
@@ -63,11 +62,12 @@ def _columns(values: Sequence[Any]) -> Floats:
 
 class Surrogate:
     """Predicts one quantity. Its kernel's parameters are those that the first `m` of the measured networks are most
-    likely under, where `m` grows by a tenth at a time: a function of what was measured, whenever it is asked for."""
+    likely under, where `m` grows by a tenth at a time, up to 160: so they are a function of what was measured,
+    whenever they are asked for."""
 
     def __init__(self) -> None:
-        self._parameters: dict[int, Floats] = {}
-        self._process: GaussianProcess | None = None
+        self._kernels: dict[int, Any] = {}
+        self._process: Any = None
         self._centre, self._spread = 0.0, 1.0
         self.lowest = -math.inf
         """What lies below it was drawn in: such networks are not believed to be as good as they are predicted."""
@@ -77,25 +77,31 @@ class Surrogate:
         return self._process is not None
 
     def fit(self, features: Floats, values: Floats, pending: Floats) -> None:
-        """To `features` (n, d) and `values` (n), in the order in which they were measured. `pending` (p, d) are those
-        that are being trained: they count as measured at what is predicted of them, so that less is learned there.
+        """To `features` (n, d) and `values` (n), in the order in which they were measured.
+
+        `pending` (p, d) are networks in training: they count as measured at what is predicted of them, so that others
+        are chosen.
         """
+        from sklearn.gaussian_process import GaussianProcessRegressor
+
         m = _fitted_to(len(values))
-        if m not in self._parameters:
-            self._parameters[m] = likeliest_parameters(features[:m], _scaled(values[:m])[0], NUM_COSTS)
+        if m not in self._kernels:
+            self._kernels[m] = _likeliest(features[:m], _scaled(values[:m])[0])
+        kernel = self._kernels[m]
         scaled, self._centre, self._spread = _scaled(values)
         self.lowest = _lowest(values)
-        process = GaussianProcess(self._parameters[m], NUM_COSTS).fit(features, scaled)
+        self._process = GaussianProcessRegressor(kernel, optimizer=None).fit(features, scaled)
         if len(pending):
-            believed = np.concatenate([scaled, process.predict(pending)[0]])
-            process.fit(np.concatenate([features, pending]), believed)
-        self._process = process
+            believed = np.concatenate([scaled, self._process.predict(pending)])
+            joined = np.concatenate([features, pending])
+            self._process = GaussianProcessRegressor(kernel, optimizer=None).fit(joined, believed)
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Means and standard deviations (n), the noise of one measurement left out."""
-        assert self._process is not None, "it is fitted before it is asked"
-        mean, variance = self._process.predict(features)
-        return self._centre + self._spread * mean, self._spread * np.sqrt(variance)
+        mean, deviation = self._process.predict(features, return_std=True)
+        noise = self._process.kernel_.k2.noise_level
+        known = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
+        return self._centre + self._spread * mean, self._spread * known
 
 
 def _fitted_to(count: int) -> int:
@@ -117,3 +123,19 @@ def _scaled(values: Floats) -> tuple[Floats, float, float]:
     drawn = np.maximum(values, _lowest(values))
     centre, spread = float(drawn.mean()), max(float(drawn.std()), 1e-9)
     return (drawn - centre) / spread, centre, spread
+
+
+def _likeliest(features: Floats, values: Floats) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+
+    kernel = (
+        ConstantKernel(0.1, (1e-4, 10.0)) * DotProduct(1.0, "fixed")
+        + ConstantKernel(1.0, (1e-3, 100.0)) * RBF(5.0, (1.0, 100.0))
+        + WhiteKernel(0.05, (1e-4, 1.0))
+    )
+    with warnings.catch_warnings():
+        # A parameter at its bound is an answer too.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianProcessRegressor(kernel).fit(features, values).kernel_

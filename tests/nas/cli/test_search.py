@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nas.cli.search import Config, _new_folder, _report
+from nas.cli.search import Config, _changes, _new_folder, _report
 from nas.search import SearchEnd
 from results import check_run_name
 
@@ -30,7 +30,11 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--data", "nowhere"], "nowhere"),
         (["--holdout", "1"], "holdout"),
         (["--min-params", "10", "--max-params", "5"], "min_params must be at most max_params, 5, got 10"),
-        (["--sampler", "bayes"], "random, tpe"),
+        (["--sampler", "bayes"], "sampler must be one of cost-aware, random, evolution, tpe, nsga2, got 'bayes'"),
+        (["--sampler", "evolution", "--goal", "front"], "sampler evolution: goal must be reward for this sampler"),
+        (["--goal", "speed"], "speed"),
+        (["--confirm-share", "1"], "confirm_share must be at least 0 and below 1, got 1"),
+        (["--repeat", "1"], "repeat must be at least 2"),
         (["--max-params", "10"], "no network of the space efficientnetv2-tiny within the limits was found"),
         (["--gpus-per-trial", "1.5"], "gpus_per_trial must be from 0 to 1"),
         (["--out", "../a b"], "a run's name must be"),
@@ -42,6 +46,9 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--resume", "first", "--seed", "0"], "--seed cannot change with --resume"),
         (["--resume", "first", "--recipe.peak-lr=0.2"], "--recipe.peak-lr cannot change with --resume"),
         (["--resume", "first", "--seed", "7"], "--seed cannot change with --resume"),
+        (["--resume", "first", "--sampler", "tpe"], "--sampler cannot change with --resume"),
+        (["--resume", "first", "--goal", "front"], "--goal cannot change with --resume"),
+        (["--resume", "first", "--repeat", "0"], "repeat must be at least 2"),
     ],
 )
 def test_bad_input_names_the_rule_and_leaves_nothing(
@@ -53,6 +60,12 @@ def test_bad_input_names_the_rule_and_leaves_nothing(
     assert said in ended.err
     assert "Traceback" not in ended.err
     assert [path.name for path in (folder / "runs").iterdir()] == [a_run.name]
+
+
+def test_how_much_is_confirmed_may_change_on_the_way() -> None:
+    given = ("resume", "budget", "confirm_share", "repeat", "json")
+    config = Config(resume="first", budget="40", confirm_share=0.5, repeat=4, given=given)
+    assert _changes(config) == {"budget": "40", "confirm_share": 0.5, "repeat": 4}
 
 
 @pytest.mark.parametrize(
@@ -113,6 +126,16 @@ def test_the_report_of_several_devices_keeps_them_apart(split_run: Path, capsys:
     assert [found["best"] for found in document["by_device"].values()] == [2, 3]
 
 
+def test_the_report_of_a_confirmed_run(confirmed_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _report(Config(), _end(confirmed_run)) == 0
+    out = capsys.readouterr().out
+    assert "7 trials, 7 measured in full, 3 on the front" in out
+    assert "\ntied for the best reward (95 %): trials 1 (P(best) " in out
+    assert _report(Config(json=True), _end(confirmed_run)) == 0
+    (found,) = json.loads(capsys.readouterr().out)["by_device"].values()
+    assert [(network["trial"], network["num_trainings"]) for network in found["confirmed"]] == [(1, 2), (2, 2)]
+
+
 def test_a_search_that_found_nothing_fails(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = json.loads((a_run / "config.json").read_text())
     config["limits"]["min_accuracy"] = 0.95
@@ -127,5 +150,15 @@ def test_a_search_that_found_nothing_fails(a_run: Path, capsys: pytest.CaptureFi
 def test_help_names_every_option(nas: Nas) -> None:
     ended = nas("search", "--help")
     assert ended.code == 0
-    for option in ("--budget", "--max-step-time", "--resume", "--gpus-per-trial", "--recipe.peak-lr", "--address"):
+    for option in (
+        "--budget",
+        "--goal",
+        "--confirm-share",
+        "--repeat",
+        "--max-step-time",
+        "--resume",
+        "--gpus-per-trial",
+        "--recipe.peak-lr",
+        "--address",
+    ):
         assert option in ended.out

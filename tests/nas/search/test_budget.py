@@ -154,6 +154,62 @@ def test_earlier_trials_of_a_resumed_run_are_counted() -> None:
     assert not keeper.admits(0)
 
 
+def test_a_share_of_a_budget_admits_less() -> None:
+    keeper = BudgetKeeper(Budget.parse("10"))
+    for index in range(3):
+        keeper.finish(index, seconds=1, device_seconds=1, typical=True)
+    assert [keeper.admits(0, share=share) for share in (0.3, 0.39, 0.4, 1.0)] == [False, False, True, True]
+    keeper = BudgetKeeper(Budget.parse("100s"), expected_s=10)
+    assert [keeper.admits(now_s, share=0.8) for now_s in (70, 70.1)] == [True, False]
+    assert keeper.admits(75, 5, share=0.8)
+    keeper = BudgetKeeper(Budget.parse("100cpu-s"), devices=2, expected_s=10)
+    assert [keeper.admits(0, share=share) for share in (0.19, 0.2)] == [False, True]
+
+
+@given(st.integers(1, 500), st.integers(1, 99))
+def test_a_number_of_trials_is_parted_without_rest(amount: int, percent: int) -> None:
+    keeper, share = BudgetKeeper(Budget.parse(str(amount))), percent / 100
+    searched = 0
+    while keeper.admits(0, share=1 - share):
+        keeper.start(searched, 0)
+        searched += 1
+    assert searched == amount * (100 - percent) // 100
+    assert keeper.room(0, 1.0, at_once=3, share=share) == amount - searched
+
+
+@pytest.mark.parametrize(
+    ("budget", "now_s", "share", "room"),
+    [
+        ("40", 0, 0.2, 8),
+        ("41", 0, 0.2, 9),
+        ("3", 0, 1.0, 3),
+        ("100s", 0, 0.2, 10),
+        ("100s", 90, 0.2, 5),
+        ("100s", 97, 0.2, 1),
+        ("100s", 120, 0.2, 0),
+        ("100cpu-s", 0, 0.2, 2),
+        ("100cpu-s", 1e6, 1.0, 12),
+    ],
+)
+def test_room_is_how_many_trials_of_a_length_fit(budget: str, now_s: float, share: float, room: int) -> None:
+    keeper = BudgetKeeper(Budget.parse(budget), devices=2)
+    assert keeper.room(now_s, 4.0, at_once=2, share=share) == room
+
+
+def test_what_is_spent_or_runs_leaves_less_room() -> None:
+    keeper = BudgetKeeper(Budget.parse("100cpu-s"), expected_s=10)
+    keeper.start(0, 0)
+    keeper.finish(1, seconds=70, device_seconds=70, typical=False)
+    assert keeper.room(5, 5.0, at_once=1, share=0.5) == 4
+    keeper = BudgetKeeper(Budget.parse("10"))
+    for index in range(6):
+        keeper.start(index, 0)
+        keeper.finish(index, seconds=1, device_seconds=1, typical=True)
+    keeper.start(6, 0)
+    assert keeper.room(0, 1.0, at_once=1, share=0.5) == 3
+    assert keeper.room(0, 1.0, at_once=1, share=0.2) == 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """A trial of a simulated search; `expected_s` as it was when it started, `runs_s` what it then took."""

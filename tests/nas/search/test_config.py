@@ -10,6 +10,7 @@ import pytest
 
 from nas.data import DataConfig
 from nas.search import SearchConfig
+from nas.search.confirm import Confirming
 from nas.train import Recipe
 from results import Limits
 from search_space import parse_json
@@ -39,6 +40,9 @@ CHANGED = SearchConfig(
     max_step_time=1.5,
     min_accuracy=0.5,
     sampler="tpe",
+    goal="front",
+    confirm_share=0.0,
+    repeat=5,
     seed=2**32 - 1,
     workers=3,
     device="cuda",
@@ -81,6 +85,10 @@ def test_what_is_saved_is_read_again(config: SearchConfig) -> None:
         ({"gpus_per_trial": 1, "device": "cpu"}, "gpus_per_trial must be 0 on device cpu, got 1"),
         ({"gpus_per_trial": 0, "device": "cuda"}, "gpus_per_trial must be above 0 on device cuda, got 0"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda, got 'tpu'"),
+        ({"goal": "speed"}, "goal must be one of reward, front, got 'speed'"),
+        ({"confirm_share": 1.0}, "confirm_share must be at least 0 and below 1, got 1.0"),
+        ({"confirm_share": -0.2}, "confirm_share must be at least 0 and below 1, got -0.2"),
+        ({"repeat": 1}, "repeat must be at least 2 (one training has no spread), got 1"),
         ({"dtype": "float16"}, "dtype must be one of auto, float32, bfloat16, got 'float16'"),
         ({"w": math.nan}, "Objective.w must be a number from -10 to 10, got nan"),
         ({"v": 11.0}, "Objective.v must be a number from -10 to 10, got 11.0"),
@@ -103,6 +111,9 @@ def test_a_wrong_value_is_named_with_its_rule(given: dict[str, Any], rule: str) 
         ("workers", True),
         ("batch_size", 32.5),
         ("device", "tpu"),
+        ("goal", "speed"),
+        ("repeat", 2.5),
+        ("confirm_share", 1),
         ("recipe", {"peak_lr": "0.1"}),
         ("recipe", {"peak_lrr": 0.1}),
         ("recipe", {"momentum": 1}),
@@ -113,6 +124,18 @@ def test_a_wrong_value_is_named_with_its_rule(given: dict[str, Any], rule: str) 
 def test_a_file_is_read_strictly(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         parse_json(SearchConfig, json.dumps({field: value}))
+
+
+def test_what_is_confirmed_follows_from_it() -> None:
+    assert CHANGED.confirming() == Confirming(share=0.0, repeat=5)
+    assert SearchConfig().confirming() == Confirming(share=0.2, repeat=3)
+
+
+def test_a_config_of_an_older_version_is_read() -> None:
+    older = json.loads(saved(SearchConfig(sampler="random")))
+    for name in ("goal", "confirm_share", "repeat"):
+        del older[name]
+    assert parse_json(SearchConfig, json.dumps(older)) == SearchConfig(sampler="random")
 
 
 def test_limits_and_data_follow_from_it() -> None:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.optimize import check_grad
 from scipy.stats import norm
 
 from nas.search.samplers import (
@@ -27,13 +26,6 @@ from nas.search.samplers import (
 )
 from nas.search.samplers._acquisition import expected_gain, expected_hypervolume_growth, expected_improvement, merit
 from nas.search.samplers._belief import Believed
-from nas.search.samplers._gaussian_process import (
-    _TYPICAL,
-    GaussianProcess,
-    _likeness,
-    _unlikeliness,
-    likeliest_parameters,
-)
 from nas.search.samplers._surrogate import Features, Surrogate, _fitted_to
 from results import Limits, Objective
 from results.pareto import MAXIMISE
@@ -187,50 +179,16 @@ def test_what_breaks_a_limit_sets_no_mark_and_comes_last(front: bool) -> None:
 # What is believed
 
 
+NOISE = 0.1
+
+
 def features_and_values(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values of standard deviation 1, seen with noise of standard deviation NOISE."""
     domain, rng = table(), random.Random(3)
     networks = [tuple(rng.randrange(size) for size in domain.sizes) for _ in range(count)]
-    values = np.array([accuracy(network) + rng.gauss(0, 0.003) for network in networks])
-    return Features(domain).of(networks, networks), (values - values.mean()) / values.std()
-
-
-def test_the_process_predicts_what_scikit_learns_does() -> None:
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
-
-    features, values = features_and_values(60)
-    both = np.column_stack([features, features])
-    # Every column as a decision and again as a cost; distances are of both.
-    parameters = np.log([0.2, 0.1, 0.7, 4.0 * np.sqrt(2), 0.1])
-    num_costs = features.shape[1]
-    process = GaussianProcess(parameters, num_costs).fit(both[:40], values[:40])
-    mean, variance = process.predict(both[40:])
-    kernel = (
-        ConstantKernel(0.2) * DotProduct(1.0)
-        + ConstantKernel(0.1 / num_costs**2) * DotProduct(np.sqrt(num_costs)) ** 2
-        + ConstantKernel(0.7) * RBF(4.0)
-        + WhiteKernel(0.1)
-    )
-    theirs = GaussianProcessRegressor(kernel, optimizer=None).fit(features[:40], values[:40])
-    their_mean, their_deviation = theirs.predict(features[40:], return_std=True)
-    assert mean == pytest.approx(their_mean, abs=1e-6)
-    assert variance == pytest.approx(their_deviation**2 - 0.1, abs=1e-6)
-    unlikely = _unlikeliness(parameters, _likeness(both[:40], both[:40], num_costs), values[:40])[0]
-    prior = ((parameters - _TYPICAL) ** 2).sum() / (2 * 1.5**2)
-    constant = 20 * np.log(2 * np.pi)
-    assert prior - unlikely - constant == pytest.approx(theirs.log_marginal_likelihood_value_, rel=1e-6)
-
-
-def test_the_likelihoods_gradient_is_that_of_its_value() -> None:
-    features, values = features_and_values(25)
-    likeness = _likeness(features, features, 2)
-    start = _TYPICAL + np.random.default_rng(0).normal(0, 0.5, 5)
-    error = check_grad(
-        lambda x: _unlikeliness(x, likeness, values)[0], lambda x: _unlikeliness(x, likeness, values)[1], start
-    )
-    assert error < 1e-3
-    found = likeliest_parameters(features, values, 2)
-    assert _unlikeliness(found, likeness, values)[0] < _unlikeliness(_TYPICAL, likeness, values)[0]
+    values = np.array([accuracy(network) for network in networks])
+    noise = np.random.default_rng(4).normal(0, NOISE, count)
+    return Features(domain).of(networks, networks), (values - values.mean()) / values.std() + noise
 
 
 def test_the_surrogate_predicts_and_knows_how_well() -> None:
@@ -238,7 +196,7 @@ def test_the_surrogate_predicts_and_knows_how_well() -> None:
     surrogate = Surrogate()
     surrogate.fit(features[:60], values[:60], features[:0])
     mean, deviation = surrogate.predict(features[60:])
-    away = (values[60:] - mean) / deviation
+    away = (values[60:] - mean) / np.hypot(deviation, NOISE)
     assert np.std(values[60:] - mean) < 0.2
     assert 0.5 < np.std(away) < 1.5
 
@@ -333,7 +291,7 @@ def test_it_finds_in_30_trials_what_random_does_not_in_300(times: bool) -> None:
     """Also where step times are not known beforehand."""
     rng = random.Random(0)
     ours, random_search = [], []
-    for seed in range(3):
+    for seed in range(2):
         sampler = CostAwareSampler(table(times=times), goal=goal(), seed=seed)
         search(sampler, 30, lambda candidate: outcome(candidate.arch, rng))
         ours.append(rewards_of(sampler.picks()[:1], goal())[0])

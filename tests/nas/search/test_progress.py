@@ -11,9 +11,11 @@ from rich.console import Console
 
 from nas.search import Progress
 from nas.search.budget import Budget, BudgetKeeper
+from nas.search.confirm import Confirming
 from nas.search.forecast import Forecast
 from nas.search.loop import Finished, SearchLoop
-from nas.search.samplers import RandomSampler
+from nas.search.proposals import space_domain
+from nas.search.samplers import Goal, RandomSampler
 from results import Limits, Objective, RunWriter, TrialStatus
 from search_space import Space
 
@@ -30,7 +32,9 @@ class Clock:
 class Run:
     """A run whose trials are told to a `Progress`; `text` is what it said."""
 
-    def __init__(self, folder: Path, space: Space, finished: MakeFinished, *, terminal: bool) -> None:
+    def __init__(
+        self, folder: Path, space: Space, finished: MakeFinished, *, terminal: bool, confirm_share: float = 0.0
+    ) -> None:
         self.file = io.StringIO()
         self.progress = Progress(
             Console(file=self.file, force_terminal=terminal, width=200, highlight=False, _environ={"TERM": "xterm"})
@@ -38,9 +42,12 @@ class Run:
         self.clock = Clock()
         self._finished = finished
         objective = Objective(reference_params=space.reference.params)
-        self.writer = RunWriter.create(folder, config={}, objective=objective, limits=Limits(min_accuracy=0.1))
+        limits = Limits(min_accuracy=0.1)
+        self.writer = RunWriter.create(folder, config={}, objective=objective, limits=limits)
+        domain = space_domain(space, 8, lambda archs: [None] * len(archs))
         self.loop = SearchLoop(
-            sampler=RandomSampler(space, seed=0, refusal=lambda arch: None, score=lambda result: result.accuracy),
+            sampler=RandomSampler(domain, goal=Goal(objective=objective, limits=limits), seed=0),
+            space=space,
             keeper=BudgetKeeper(Budget.parse("60s")),
             writer=self.writer,
             objective=objective,
@@ -51,6 +58,7 @@ class Run:
             now_s=self.clock,
             on_finished=lambda result: self.progress.finished(self.loop, result),
             forecast=Forecast(),
+            confirming=Confirming(share=confirm_share),
         )
 
     def trial(self, status: TrialStatus = TrialStatus.OK, reason: str | None = None, **settings: Any) -> str:
@@ -75,8 +83,8 @@ class Run:
 def begin(tmp_path: Path, small_space: Space, finished: MakeFinished) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
 
-    def make(*, terminal: bool) -> Run:
-        runs.append(Run(tmp_path / "run", small_space, finished, terminal=terminal))
+    def make(*, terminal: bool, confirm_share: float = 0.0) -> Run:
+        runs.append(Run(tmp_path / "run", small_space, finished, terminal=terminal, confirm_share=confirm_share))
         return runs[-1]
 
     yield make
@@ -204,6 +212,23 @@ def test_an_interruption_is_told_once(begin: Callable[..., Run]) -> None:
     run.progress.tick(2)
     run.progress.tick(3)
     assert run.text.count("interrupted: 1 running trials are finished first; once more ends at once") == 1
+
+
+def test_a_confirmation_is_told_once_and_its_trainings_name_the_trial(begin: Callable[..., Run]) -> None:
+    run = begin(terminal=False, confirm_share=0.4)
+    run.progress.begin_live(run.loop)
+    for index in range(18):
+        run.trial(correct=50 + index)
+        run.progress.tick(run.clock.now_s)
+    assert "confirming" not in run.text
+    line = run.trial(correct=40)
+    again = run.writer.trials[-1]
+    first = next(trial.index for trial in run.writer.trials if trial.key == again.key)
+    assert line.startswith(f"trial {again.index}   ok            trial {first} again  accuracy 0.4000")
+    for _ in range(2):
+        run.progress.tick(run.clock.now_s)
+    told = "the search is over; confirming: the best 16 networks are trained anew, 48 trainings with other seeds\n"
+    assert run.text.count(told) == 1
 
 
 def test_it_speaks_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

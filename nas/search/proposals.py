@@ -1,0 +1,76 @@
+"""Between a run and its sampler: a space as a domain, a record as a history, a config's sampler."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from nas.measure import Prediction
+from nas.search.config import SearchConfig
+from nas.search.samplers import SAMPLERS, Asked, Costs, Domain, Goal, Outcome, Sampler, Told
+from results import Ask, Objective, TrialResult
+from search_space import ArchSpec, Space
+
+__all__ = ["history_events", "make_sampler", "outcome_of", "space_domain"]
+
+StepTimes = Callable[[Sequence[ArchSpec]], Sequence[Prediction | None]]
+KNOWS_COSTS = "cost-aware"
+
+
+def make_sampler(
+    config: SearchConfig, space: Space, *, image_size: int, objective: Objective, step_times: StepTimes
+) -> Sampler[ArchSpec]:
+    """The config's sampler, which has been told nothing.
+
+    Step times are predicted for it only where it uses them: what a sampler without a model proposes must not depend on
+    what was measured.
+
+    Raises:
+        ValueError: for an unknown sampler, or one that cannot search for the config's goal.
+    """
+    if config.sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
+    uses_step_times = config.sampler == KNOWS_COSTS or config.max_step_time is not None
+    domain = space_domain(space, image_size, step_times if uses_step_times else lambda archs: [None] * len(archs))
+    goal = Goal(objective=objective, limits=config.limits(), front=config.goal == "front")
+    try:
+        return SAMPLERS[config.sampler](domain, goal=goal, seed=config.seed)
+    except ValueError as error:
+        raise ValueError(f"sampler {config.sampler}: {error}") from None
+
+
+def space_domain(space: Space, image_size: int, step_times: StepTimes) -> Domain[ArchSpec]:
+    """A space as samplers see it: params and MACs of its networks exact, step times as `step_times` predicts them."""
+
+    def costs(archs: Sequence[ArchSpec]) -> list[Costs]:
+        found = []
+        for arch, predicted in zip(archs, step_times(archs), strict=True):
+            params, macs = arch.cost(image_size)
+            ratio, low = (predicted.ratio, predicted.low) if predicted else (None, None)
+            found.append(Costs(params=params, macs=macs, step_time=ratio, step_time_low=low))
+        return found
+
+    return Domain(
+        name=space.name,
+        decisions=space.decisions,
+        decode=space.decode,
+        encode=space.encode,
+        active=space.active,
+        size=space.size(),
+        costs=costs,
+    )
+
+
+def outcome_of(trial: TrialResult) -> Outcome:
+    """What a sampler is told of a trial."""
+    return Outcome(accuracy=trial.accuracy if trial.ok else None, step_time=trial.step_time_ratio)
+
+
+def history_events(history: Iterable[Ask | TrialResult], space: Space) -> Iterator[Asked | Told]:
+    """What a sampler was asked and told, as it is on record. New trainings of networks are not a sampler's business."""
+    asked: set[int] = set()
+    for event in history:
+        if isinstance(event, Ask):
+            asked.add(event.index)
+            yield Asked(index=event.index, decisions=event.decisions)
+        elif not event.repeat:
+            if event.index not in asked:
+                yield Asked(index=event.index, decisions=space.encode(event.arch))
+            yield Told(index=event.index, outcome=outcome_of(event))
