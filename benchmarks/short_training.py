@@ -78,7 +78,11 @@ def collect(arguments: argparse.Namespace) -> None:
     archs = [space.sample(rng) for _ in range(arguments.networks)]
     measured = read(arguments.again) if arguments.again else []
     data = DataConfig(data=str(arguments.data.absolute()), image_size=space.image_size)
-    conditions = {"batch_size": space.batch_size, "image_size": space.image_size, "compute": Compute()}
+    conditions: dict[str, Any] = {
+        "batch_size": space.batch_size,
+        "image_size": space.image_size,
+        "compute": Compute(),
+    }
     for index in range(len(read(arguments.file)), len(archs)):
         arch = archs[index]
         if measured:
