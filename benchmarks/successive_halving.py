@@ -13,7 +13,7 @@ trains
 * short: every network for a third of the steps, with a schedule of that length.
 
 The pick is what the sampler holds for the best of all that was trained in full (of all where all are short), and what
-counts is its true reward. Networks, true accuracies and costs are a world of search_efficiency.py; what trainings show
+counts is its true reward. Networks, true accuracies and costs are of benchmarks/worlds.py; what trainings show
 of them is one of `SETTINGS`. In both worlds it is noise added to the logs, in units of the spread of true accuracy, so
 that correlations are as measured.
 """
@@ -31,8 +31,9 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import t as student
-from search_efficiency import TIME_NOISE, WORLDS, Decisions, Floats, World
+from worlds import TIME_NOISE, WORLDS, Decisions, World
 
 from nas.search.samplers import (
     SAMPLERS,
@@ -49,6 +50,8 @@ from nas.search.samplers import (
     Told,
 )
 from results import Limits, Objective
+
+Floats = NDArray[np.float64]
 
 BUDGETS = (30, 50, 100, 300)
 FIXED, FIXED_AGAIN = 0.15, 0.05
@@ -127,7 +130,7 @@ class Trainings:
         # The same networks for all seeds: the unit of accuracy does not change.
         rows = np.random.default_rng(0).integers(0, self._sizes, (self.SAMPLE, len(self._sizes)))
         networks = [world._canonical(row) for row in rows.tolist()]
-        logs = np.log([network.accuracy for network in world.know(networks)])
+        logs = np.log([network.accuracy for network in map(world.truth, networks)])
         self._centre, self._spread = float(logs.mean()), float(logs.std())
         z = (logs - self._centre) / self._spread
         linear = self._linear(np.array(networks))
@@ -139,7 +142,7 @@ class Trainings:
         return values
 
     def _z(self, network: Decisions) -> float:
-        return (math.log(self._world.know([network])[0].accuracy) - self._centre) / self._spread
+        return (math.log(self._world.truth(network).accuracy) - self._centre) / self._spread
 
     def _accuracy(self, score: float) -> float:
         return math.exp(self._centre + self._spread * score)
@@ -186,7 +189,7 @@ class Search:
     def _outcome(self, candidate: Candidate[Decisions], accuracy: float) -> Outcome:
         network = candidate.decisions
         if network not in self.measured:
-            true = self.world.know([network])[0].step_time
+            true = self.world.truth(network).step_time
             self.measured[network] = true * math.exp(TIME_NOISE * _drawn(self.seed, "time", network))
         return Outcome(accuracy=accuracy, step_time=self.measured[network])
 
@@ -207,9 +210,9 @@ class Search:
         return judge.picks()[0]
 
     def true_reward(self, candidate: Candidate[Decisions]) -> float:
-        network = self.world.know([candidate.decisions])[0]
+        network = self.world.truth(candidate.decisions)
         outcome = Outcome(accuracy=network.accuracy, step_time=network.step_time)
-        reward = self.goal.reward(outcome, Costs(params=network.params, macs=network.macs))
+        reward = self.goal.reward(outcome, Costs(params=network.params, macs=0))
         assert reward is not None, "nothing is limited"
         return reward
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class EvolutionSampler(Sampler[T]):
     """The population is the youngest `POPULATION` candidates that have a reward; the parent is the best of `SAMPLE` of
     them drawn at random, the child differs from it in one decision. Until there is a population, candidates are drawn
-    at random. The paper's 100 and 25 are for some 20,000 trials; these were chosen for 50 to 300 (docs/log.md)."""
+    at random. The paper's 100 and 25 are for some 20,000 trials; these are for 50 to 300."""
 
     FINDS_FRONTS: ClassVar[bool] = False
     POPULATION: ClassVar[int] = 20
