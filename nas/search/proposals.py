@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from nas.measure import Prediction
 from nas.search.config import SearchConfig
 from nas.search.samplers import SAMPLERS, Asked, Costs, Domain, Goal, Outcome, Sampler, Told
-from results import Ask, Objective, TrialResult
+from results import Ask, Objective, RunError, TrialResult
 from search_space import ArchSpec, Space
 
-__all__ = ["history_events", "make_sampler", "outcome_of", "space_domain"]
+__all__ = ["check_asked_for", "history_events", "make_sampler", "outcome_of", "space_domain"]
 
 StepTimes = Callable[[Sequence[ArchSpec]], Sequence[Prediction | None]]
 KNOWS_COSTS = "cost-aware"
@@ -64,13 +64,29 @@ def outcome_of(trial: TrialResult) -> Outcome:
 
 
 def history_events(history: Iterable[Ask | TrialResult], space: Space) -> Iterator[Asked | Told]:
-    """What a sampler was asked and told, as it is on record. New trainings of networks are not a sampler's business."""
-    asked: set[int] = set()
+    """What a sampler was asked and told, as it is on record. New trainings of networks are not a sampler's business.
+
+    Raises:
+        RunError: where a trial is not what was asked for, or one network was asked for twice.
+    """
+    asked: dict[int, tuple[int, ...]] = {}
     for event in history:
         if isinstance(event, Ask):
-            asked.add(event.index)
+            if event.decisions in asked.values():
+                raise RunError(f"trial {event.index}: its network was asked for before, {event.decisions}")
+            asked[event.index] = event.decisions
             yield Asked(index=event.index, decisions=event.decisions)
-        elif not event.repeat:
+            continue
+        if event.index in asked:
+            check_asked_for(event, asked[event.index], space)
+        if not event.repeat:
             if event.index not in asked:
                 yield Asked(index=event.index, decisions=space.encode(event.arch))
             yield Told(index=event.index, outcome=outcome_of(event))
+
+
+def check_asked_for(trial: TrialResult, decisions: tuple[int, ...], space: Space) -> None:
+    """Raise RunError where `trial` is not the training of the network that was asked for under its number."""
+    is_asked_for = trial.decisions in (None, decisions) and trial.key == space.decode(decisions).key
+    if trial.repeat or not is_asked_for:
+        raise RunError(f"trial {trial.index}: is not of the network that was asked for, {decisions}")

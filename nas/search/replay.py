@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nas.measure import read_calibration
 from nas.search.driver import CALIBRATION
 from nas.search.forecast import Forecast
-from nas.search.proposals import history_events, make_sampler
+from nas.search.proposals import check_asked_for, history_events, make_sampler
 from nas.search.run import recorded
 from nas.search.samplers import SpaceExhausted
 from results import Run, RunError, TrialResult
@@ -44,12 +44,13 @@ def replay(run: Run) -> Replay:
         config, space, image_size=image_size, objective=run.objective, step_times=forecast.step_times
     )
     num_same = num_untold = 0
-    known: set[int] = set()
+    known: dict[int, tuple[int, ...]] = {}
     for event in run.history:
         if isinstance(event, TrialResult):
             forecast.learn(event)
             events = list(history_events([event], space))
             if event.index in known:
+                check_asked_for(event, known[event.index], space)
                 events = events[1:]
             elif events:
                 num_untold += 1
@@ -62,6 +63,6 @@ def replay(run: Run) -> Replay:
         if proposed != event.decisions:
             differs = f"trial {event.index}: on record is {event.decisions}, proposed is {proposed}"
             return Replay(num_same=num_same, num_untold=num_untold, differs=differs)
-        known.add(event.index)
+        known[event.index] = event.decisions
         num_same += 1
     return Replay(num_same=num_same, num_untold=num_untold, differs=None)

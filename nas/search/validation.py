@@ -5,7 +5,6 @@ has, under `validation`, which trials of the run above its own trials 0, 1, 2, .
 """
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -18,7 +17,7 @@ from search_space.files import parse_json
 
 __all__ = ["LongTraining", "ValidationConfig", "find_long_training"]
 
-DEFAULT_NETWORKS, DEFAULT_TIMES = 12, 4.0
+DEFAULT_NETWORKS, DEFAULT_TIMES, MAX_TIMES = 12, 4.0, 10_000
 RECORD = "validation"
 
 
@@ -48,8 +47,8 @@ class ValidationConfig:
     def __post_init__(self) -> None:
         if self.networks is not None and self.networks < MIN_NETWORKS:
             raise ValueError(f"networks must be at least {MIN_NETWORKS}, got {self.networks}")
-        if self.times is not None and not (math.isfinite(self.times) and self.times > 1):
-            raise ValueError(f"times must be above 1, got {self.times}")
+        if self.times is not None and not 1 < self.times <= MAX_TIMES:
+            raise ValueError(f"times must be above 1 and at most {MAX_TIMES}, got {self.times}")
         if self.train_length is not None:
             if self.times is not None:
                 raise ValueError("either times or train_length can be given")

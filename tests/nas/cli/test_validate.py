@@ -190,7 +190,7 @@ def test_one_device_of_several(nas: Nas, folder: Path, train: Callable[[Train], 
     [
         (["nowhere"], "no run 'nowhere'"),
         (["first", "--networks", "4"], "networks must be at least 5, got 4"),
-        (["first", "--times", "0.5"], "times must be above 1, got 0.5"),
+        (["first", "--times", "0.5"], "times must be above 1 and at most 10000, got 0.5"),
         (["first", "--times", "2", "--train-length", "90"], "either times or train_length"),
         (["first", "--train-length", "soon"], "steps (450) or epochs (2ep)"),
         (["first", "--device", "T4"], "no trial was measured in full on device 'T4'"),

@@ -11,7 +11,7 @@ from nas.measure import Prediction
 from nas.search.config import SearchConfig
 from nas.search.proposals import history_events, make_sampler, outcome_of, space_domain
 from nas.search.samplers import SAMPLERS, Asked, Costs, Outcome, Sampler, Told
-from results import Ask, Objective, TrialResult, TrialStatus, in_order
+from results import Ask, Objective, RunError, TrialResult, TrialStatus, in_order
 from search_space import ArchSpec, Space
 
 
@@ -104,6 +104,21 @@ def test_a_record_is_a_history(small_space: Space) -> None:
         told[2],
         told[0],
     ]
+
+
+def test_a_record_that_contradicts_itself_is_refused(small_space: Space) -> None:
+    first, second = (trial(small_space, index) for index in range(2))
+    decisions = [small_space.encode(each.arch) for each in (first, second)]
+    swapped = [Ask(index=0, decisions=decisions[1], after=0)]
+    with pytest.raises(RunError, match="trial 0: is not of the network that was asked for"):
+        list(history_events(in_order(swapped, [first]), small_space))
+    again = trial(small_space, 1, arch=first.arch, repeat=1)
+    asks = [Ask(index=index, decisions=decisions[index], after=0) for index in range(2)]
+    with pytest.raises(RunError, match="trial 1: is not of the network that was asked for"):
+        list(history_events(in_order(asks, [first, again]), small_space))
+    twice = [Ask(index=index, decisions=decisions[0], after=0) for index in range(2)]
+    with pytest.raises(RunError, match="trial 1: its network was asked for before"):
+        list(history_events(twice, small_space))
 
 
 def test_a_history_recovers_what_is_in_flight(small_space: Space) -> None:

@@ -250,8 +250,9 @@ def test_a_damaged_record_is_named(make_run: MakeRun) -> None:
     ("asked", "said"),
     [
         ({"networks": 4}, "networks must be at least 5, got 4"),
-        ({"times": 1.0}, "times must be above 1, got 1"),
+        ({"times": 1.0}, "times must be above 1 and at most 10000, got 1"),
         ({"times": float("inf")}, "times must be above 1"),
+        ({"times": 1e308}, "times must be above 1 and at most 10000"),
         ({"times": 4.0, "train_length": "100"}, "either times or train_length"),
         ({"train_length": "1h"}, "steps \\(450\\) or epochs"),
     ],
