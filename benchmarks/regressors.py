@@ -29,7 +29,10 @@ def compare(world: World, *, seeds: int) -> None:
     domain = world.domain({})
     features = Features(domain)
     tests = [network for seed in TEST_SEEDS for network in evolved(world, seed, 250)[0][150:]]
-    unseen, truths = features.of(tests, tests), np.array([world.truth(network).accuracy for network in tests])
+    unseen, truths = (
+        features.of(tests, domain.costs(tests)),
+        np.array([world.truth(network).accuracy for network in tests]),
+    )
     runs = [evolved(world, seed, max(NUMBERS)) for seed in range(seeds)]
     print(f"\n### {world.space.name}, {len(tests)} good networks, {seeds} seeds\n")
     print("| regressor | n | Spearman | error (sd), points | seconds |\n| --- | --- | --- | --- | --- |")
@@ -38,7 +41,7 @@ def compare(world: World, *, seeds: int) -> None:
             figures = []
             for networks, accuracies in runs:
                 start = time.process_time()
-                predicted = make(features.of(networks[:n], networks[:n]), np.log(accuracies[:n]), unseen)
+                predicted = make(features.of(networks[:n], domain.costs(networks[:n])), np.log(accuracies[:n]), unseen)
                 seconds = time.process_time() - start
                 error = 100 * float(np.std(np.exp(predicted) - truths))
                 figures.append((float(spearmanr(predicted, truths).statistic), error, seconds))

@@ -43,12 +43,13 @@ class Belief(Generic[T]):
         """Inputs of the surrogates, one row a candidate."""
         candidates = list(candidates)
         fresh = [candidate for candidate in candidates if candidate.index not in self._rows]
-        rows = self.features_of([each.decisions for each in fresh], [each.arch for each in fresh])
+        costs = self._domain.costs([each.arch for each in fresh])
+        rows = self.features_of([each.decisions for each in fresh], costs)
         self._rows.update(zip((each.index for each in fresh), rows, strict=True))
         return np.array([self._rows[each.index] for each in candidates]).reshape(-1, rows.shape[1])
 
-    def features_of(self, decisions: Sequence[Sequence[int]], archs: Sequence[T]) -> Floats:
-        return self._features.of(decisions, archs)
+    def features_of(self, decisions: Sequence[Sequence[int]], costs: Sequence[Costs]) -> Floats:
+        return self._features.of(decisions, costs)
 
     def learn(self, candidates: Mapping[int, Candidate[T]], outcomes: Mapping[int, Outcome]) -> None:
         """From `outcomes`, in the order in which they were told; at least one has an accuracy. Candidates without an
@@ -85,9 +86,9 @@ class Belief(Generic[T]):
         accuracies = np.where(logs < self._accuracy.lowest, logs, believed.log_accuracy)
         return believed._replace(log_accuracy=accuracies)
 
-    def of(self, decisions: Sequence[Sequence[int]], archs: Sequence[T], costs: Sequence[Costs]) -> Believed:
+    def of(self, decisions: Sequence[Sequence[int]], costs: Sequence[Costs]) -> Believed:
         """What is believed of the networks given."""
-        return self._of(self.features_of(decisions, archs), costs)
+        return self._of(self.features_of(decisions, costs), costs)
 
     def _of(self, features: Floats, costs: Sequence[Costs]) -> Believed:
         params = np.array([float(cost.params) for cost in costs])

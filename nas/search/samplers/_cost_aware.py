@@ -55,9 +55,9 @@ class CostAwareSampler(Sampler[T]):
 
         def consider(proposed: Sequence[Decisions]) -> None:
             fresh = [row for row in dict.fromkeys(proposed) if row not in gains and row not in self._taken]
-            allowed, archs, costs = self._allowed(fresh)
+            allowed, costs = self._allowed(fresh)
             if allowed:
-                found = expected_gain(self._goal, self._belief.of(allowed, archs, costs), tried)
+                found = expected_gain(self._goal, self._belief.of(allowed, costs), tried)
                 gains.update(zip(allowed, found.tolist(), strict=True))
 
         def best(count: int) -> list[Decisions]:
@@ -107,16 +107,15 @@ class CostAwareSampler(Sampler[T]):
 
     def _far_apart(self, generator: np.random.Generator) -> list[Decisions]:
         """Random networks, the farthest from all that were proposed first."""
-        allowed, archs, _ = self._allowed(self._random(generator, self.POOL))
+        allowed, costs = self._allowed(self._random(generator, self.POOL))
         if not allowed or not self._candidates:
             return allowed
         others = self._belief.features(self._candidates.values())
-        distances = np.linalg.norm(self._belief.features_of(allowed, archs)[:, None] - others[None], axis=2)
+        distances = np.linalg.norm(self._belief.features_of(allowed, costs)[:, None] - others[None], axis=2)
         return [allowed[place] for place in np.argsort(-distances.min(1), kind="stable")]
 
-    def _allowed(self, decisions: Sequence[Decisions]) -> tuple[list[Decisions], list[T], list[Costs]]:
-        """Those that the limits do not refuse."""
-        archs = [self._domain.decode(row) for row in decisions]
-        costs = self._domain.costs(archs)
+    def _allowed(self, decisions: Sequence[Decisions]) -> tuple[list[Decisions], list[Costs]]:
+        """Those that the limits do not refuse, with their costs."""
+        costs = self._domain.costs([self._domain.decode(row) for row in decisions])
         kept = [place for place, cost in enumerate(costs) if self._goal.refusal(cost) is None]
-        return [decisions[place] for place in kept], [archs[place] for place in kept], [costs[place] for place in kept]
+        return [decisions[place] for place in kept], [costs[place] for place in kept]

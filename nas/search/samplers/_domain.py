@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
-from results import Limits, Objective, reward
+from results import Limits, Objective
 from search_space import Decision
 
 __all__ = ["Candidate", "Costs", "Domain", "Goal", "Outcome", "Refusal"]
@@ -115,7 +115,4 @@ class Goal:
             return None
         assert outcome.accuracy is not None, "what is allowed has an accuracy"
         assert outcome.step_time is not None, "what is allowed has a step time"
-        objective = self.objective
-        return reward(
-            outcome.accuracy, outcome.step_time, objective.params_ratio(costs.params), w=objective.w, v=objective.v
-        )
+        return self.objective.weigh(outcome.accuracy, outcome.step_time, costs.params)

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.search.samplers._domain import Domain
+from nas.search.samplers._domain import Costs, Domain
 from search_space.variation import draw
 
 __all__ = ["Features", "Surrogate"]
@@ -35,20 +35,22 @@ class Features(Generic[T]):
         self._domain = domain
         self._columns = [_columns(decision.values) for decision in domain.decisions]
         rng = random.Random(0)
-        logs = self._log_costs([domain.decode(draw(domain.decisions, rng)) for _ in range(self.SAMPLE)])
+        drawn = [domain.decode(draw(domain.decisions, rng)) for _ in range(self.SAMPLE)]
+        logs = _log_sizes(domain.costs(drawn))
         self._centre, self._spread = logs.mean(0), np.maximum(logs.std(0), 1e-9)
 
-    def _log_costs(self, archs: Sequence[T]) -> Floats:
-        return np.log([(cost.params, max(1, cost.macs)) for cost in self._domain.costs(archs)])
-
-    def of(self, decisions: Sequence[Sequence[int]], archs: Sequence[T]) -> Floats:
+    def of(self, decisions: Sequence[Sequence[int]], costs: Sequence[Costs]) -> Floats:
         """One row a network."""
         if not decisions:
             return np.empty((0, sum(column.shape[1] for column in self._columns) + 2))
         positions = np.array(decisions)
         flags = np.array([self._domain.active(row) for row in decisions], dtype=float)
         columns = [column[positions[:, place]] * flags[:, place, None] for place, column in enumerate(self._columns)]
-        return np.column_stack([*columns, (self._log_costs(archs) - self._centre) / self._spread])
+        return np.column_stack([*columns, (_log_sizes(costs) - self._centre) / self._spread])
+
+
+def _log_sizes(costs: Sequence[Costs]) -> Floats:
+    return np.log([(cost.params, max(1, cost.macs)) for cost in costs])
 
 
 def _columns(values: Sequence[Any]) -> Floats:

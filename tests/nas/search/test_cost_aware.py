@@ -188,7 +188,7 @@ def features_and_values(count: int) -> tuple[np.ndarray, np.ndarray]:
     networks = [tuple(rng.randrange(size) for size in domain.sizes) for _ in range(count)]
     values = np.array([accuracy(network) for network in networks])
     noise = np.random.default_rng(4).normal(0, NOISE, count)
-    return Features(domain).of(networks, networks), (values - values.mean()) / values.std() + noise
+    return Features(domain).of(networks, domain.costs(networks)), (values - values.mean()) / values.std() + noise
 
 
 def test_the_surrogate_predicts_and_knows_how_well() -> None:
@@ -232,7 +232,7 @@ def test_features_are_numbers_names_and_sizes() -> None:
     domain = table(wakes=True)
     features = Features(domain)
     narrow, wide = (0,) * 8 + (0,), (3,) * 8 + (2,)
-    rows = features.of([narrow, wide], [narrow, wide])
+    rows = features.of([narrow, wide], domain.costs([narrow, wide]))
     assert rows[0, :NUM_LAYERS].tolist() == [-1.0] * NUM_LAYERS
     assert rows[1, :NUM_LAYERS].tolist() == [1.0] * NUM_LAYERS
     assert rows[0, NUM_LAYERS:-2].tolist() == [0.0, 0.0, 0.0], "a decision without effect"
