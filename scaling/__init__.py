@@ -1,1 +1,31 @@
-"""One base network into a family: compound coefficients, members, the training recipe of each."""
+"""One base network into a family: compound coefficients, members, the training recipe of each. No torch here."""
+
+from scaling.compound import Base, Compound, MemberShape
+from scaling.family import SIZES, Family, Member, Place, parse_sizes
+from scaling.recipe import PRESETS, Preset, ProgressiveRecipe, Ramp, SizeRamp, recipe_of
+from scaling.rounding import Rounding
+from scaling.targets import TARGETS_BY, Found, Target, TargetBy, find_places, parse_targets
+
+__all__ = [
+    "PRESETS",
+    "SIZES",
+    "TARGETS_BY",
+    "Base",
+    "Compound",
+    "Family",
+    "Found",
+    "Member",
+    "MemberShape",
+    "Place",
+    "Preset",
+    "ProgressiveRecipe",
+    "Ramp",
+    "Rounding",
+    "SizeRamp",
+    "Target",
+    "TargetBy",
+    "find_places",
+    "parse_sizes",
+    "parse_targets",
+    "recipe_of",
+]

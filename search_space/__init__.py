@@ -13,6 +13,7 @@ from search_space.ops import OPS, Cost, Op, block_cost, conv_cost, output_size, 
 from search_space.space import Space
 from search_space.spaces import SPACES, load_space
 from search_space.spec import Activation, ArchSpec, BlockSpec, HeadSpec, Padding, StageSpec, StemSpec
+from search_space.unrounded import Unrounded
 
 if TYPE_CHECKING:
     from search_space.convert import from_timm, from_torchvision
@@ -37,6 +38,7 @@ __all__ = [
     "StageChoices",
     "StageSpec",
     "StemSpec",
+    "Unrounded",
     "architecture",
     "block_cost",
     "build_network",

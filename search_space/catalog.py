@@ -11,6 +11,7 @@ from functools import partial
 from search_space.files import unknown_name
 from search_space.ops import round_width
 from search_space.spec import ArchSpec, HeadSpec, StageSpec, StemSpec
+from search_space.unrounded import Unrounded
 
 __all__ = ["ARCHITECTURES", "Published", "architecture", "published"]
 
@@ -23,13 +24,15 @@ _plain_mbconv = partial(StageSpec, op="mbconv")
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A published network, with the image sizes it was trained and is evaluated at by its authors."""
+    """A published network, with the image sizes it was trained and is evaluated at by its authors, and its widths and
+    depths before rounding where they are known."""
 
     name: str
     arch: ArchSpec
     train_size: int
     eval_size: int
     source: str
+    unrounded: Unrounded | None = None
 
 
 # EfficientNetV2: arXiv 2104.00298, Table 4 (S; version 3: the last stage has 256 channels), and the released code.
@@ -114,6 +117,14 @@ def _scaled(base: Stages, *, width: float, depth: float, guard: bool) -> ArchSpe
     return _network(stages, stem=scale(32), head=scale(1280))
 
 
+def _unrounded(base: Stages, *, width: float, depth: float) -> Unrounded:
+    """Of `base` multiplied, to the tenth that rounding errors of the multiplication leave untouched."""
+    return Unrounded(
+        widths=tuple(round(stage.width * width, 1) for stage in base),
+        depths=tuple(round(stage.depth * depth, 1) for stage in base),
+    )
+
+
 _v2 = partial(Published, source="EfficientNetV2 (arXiv 2104.00298)")
 _v2_base = partial(_scaled, EFFICIENTNETV2_BASE, guard=False)
 _v1 = partial(Published, source="EfficientNet (arXiv 1905.11946)")
@@ -127,7 +138,13 @@ _mobilenet_v2 = Published(
     source="MobileNetV2 (arXiv 1801.04381)",
 )
 _ROWS = (
-    _v2(name="efficientnetv2_s", arch=_network(EFFICIENTNETV2_S, stem=24), train_size=300, eval_size=384),
+    _v2(
+        name="efficientnetv2_s",
+        arch=_network(EFFICIENTNETV2_S, stem=24),
+        train_size=300,
+        eval_size=384,
+        unrounded=_unrounded(EFFICIENTNETV2_BASE, width=1.4, depth=1.8),  # "about" these, says the released code
+    ),
     _v2(name="efficientnetv2_m", arch=_network(EFFICIENTNETV2_M, stem=24), train_size=384, eval_size=480),
     _v2(name="efficientnetv2_l", arch=_network(EFFICIENTNETV2_L, stem=32), train_size=384, eval_size=480),
     _v2(name="efficientnetv2_xl", arch=_network(EFFICIENTNETV2_XL, stem=32), train_size=384, eval_size=512),

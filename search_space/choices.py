@@ -130,12 +130,28 @@ def _integer(name: str, low: int, high: int) -> Callable[[Any], Any]:
     return check
 
 
+def _check_unrounded(name: str, rounded: tuple[int, ...], values: object) -> tuple[float, ...]:
+    """One number for each entry of `rounded`, or none at all."""
+    owner = f"StageChoices.unrounded_{name}"
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"{owner} must be a list of numbers, got {values!r}")
+    if values and len(values) != len(rounded):
+        raise ValueError(f"{owner} must hold one number for each of {name} {list(rounded)}, got {list(values)}")
+    for number, value in zip(rounded, values, strict=bool(values)):
+        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if not fits or not (number / 2 <= value <= 2 * number):
+            raise ValueError(f"{owner} must lie within half and twice of {name} {number}, got {value!r}")
+    return tuple(map(float, values))
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageChoices:
     """The choices of one stage; `stride` is of its first layer and is not chosen.
 
     A depth of 0 lets the stage vanish, with its stride. A setting's list is for the ops that have the setting and do
-    not tie it; for the others it has no meaning.
+    not tie it; for the others it has no meaning. `unrounded_width` and `unrounded_depth`, where a space was itself
+    scaled from a smaller network, say for each entry of `width` and `depth` what it was before it was rounded (a depth:
+    rounded up); larger networks are scaled from these (see `Space.unrounded`).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _STRICT
@@ -147,6 +163,8 @@ class StageChoices:
     kernel: Annotated[tuple[int, ...], OneOrMany] = (3,)
     expansion: Annotated[tuple[int, ...], OneOrMany] = (1,)
     se_ratio: Annotated[tuple[float, ...], OneOrMany] = (0.0,)
+    unrounded_width: Annotated[tuple[float, ...], OneOrMany] = ()
+    unrounded_depth: Annotated[tuple[float, ...], OneOrMany] = ()
 
     def __post_init__(self) -> None:
         checks = {"op": _block, "width": _integer("width", 1, MAX_WIDTH), "depth": _integer("depth", 0, MAX_DEPTH)}
@@ -154,6 +172,9 @@ class StageChoices:
             check = checks[name] if name in checks else _setting(name)
             object.__setattr__(self, name, _check_list(name, getattr(self, name), check))
         check_integer("StageChoices", "stride", self.stride, 1, 8)
+        for name in ("width", "depth"):
+            checked_unrounded = _check_unrounded(name, getattr(self, name), getattr(self, f"unrounded_{name}"))
+            object.__setattr__(self, f"unrounded_{name}", checked_unrounded)
         if max(self.depth) == 0:
             raise ValueError("StageChoices.depth must hold a number above 0, got only 0: leave the stage out")
         for name in SETTINGS:

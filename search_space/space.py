@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self
 from search_space.choices import Decision, StageChoices
 from search_space.counting import count_sequences, layer_sequence, read_sequence
 from search_space.spec import Activation, ArchSpec, HeadSpec, Padding, StageSpec, StemSpec, check_integer
+from search_space.unrounded import Unrounded
 from search_space.variation import MAX_TRIES, cross_over, draw, mutate
 
 __all__ = ["Space"]
@@ -157,6 +158,23 @@ class Space:
     def canonical(self, indices: Sequence[int]) -> tuple[int, ...]:
         """The smallest indices that mean the same network: equal for all descriptions of it."""
         return self.encode(self.decode(indices))
+
+    def unrounded(self, arch: ArchSpec) -> tuple[ArchSpec, Unrounded]:
+        """`arch` with its stages as this space has them, and their widths and depths before rounding.
+
+        Raises:
+            ValueError: where the network is not in the space.
+        """
+        indices = self.encode(arch)
+        widths, depths = [], []
+        for choices, part in zip(self.stages, self._parts, strict=True):
+            stage = choices.decode(indices[part])
+            if stage is not None:
+                by_width = dict(zip(choices.width, choices.unrounded_width, strict=bool(choices.unrounded_width)))
+                by_depth = dict(zip(choices.depth, choices.unrounded_depth, strict=bool(choices.unrounded_depth)))
+                widths.append(by_width.get(stage.width, float(stage.width)))
+                depths.append(by_depth.get(stage.depth))
+        return self.decode(indices), Unrounded(widths=tuple(widths), depths=tuple(depths))
 
     def sample(self, rng: random.Random) -> ArchSpec:
         """A network, each decision drawn uniformly and on its own: uniform over indices, and so not over networks

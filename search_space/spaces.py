@@ -23,26 +23,38 @@ def _efficientnetv2() -> Space:
 
     * Layers: half, once, one and a half times and twice those of EfficientNet-B0, times B4's 1.8, rounded up each
       time. So both B4's depths (2, 4, 4, 6, 6, 8, 2) and S's (2, 4, 4, 6, 9, 15, 0) are in; stage 7 may vanish.
-    * Widths: those of S; 448 in stage 7, as in B4. B4's own widths would leave S out.
+    * Widths: those of S; 448 in stage 7, as in B4. B4's own widths would leave S out. Before rounding they are 1.4
+      times 16, 32, 48, 96, 112, 192, 320, and the depths 1.8 times so many layers; a family is scaled from these.
     * SE 0.25 in every MBConv, none in Fused-MBConv, as in S.
     * 224 px: a step there costs what the mean step of S's progressive schedule from 128 to 300 px does.
     """
     blocks = (BlockChoice(op="mbconv", se_ratio=0.25), BlockChoice(op="fused_mbconv", se_ratio=0.0))
 
-    def stage(width: int, depth: tuple[int, ...], stride: int) -> StageChoices:
-        return StageChoices(op=blocks, kernel=(3, 5), expansion=(1, 4, 6), width=(width,), depth=depth, stride=stride)
+    def stage(
+        width: int, base_width: int, depth: tuple[int, ...], base_depth: tuple[int, ...], stride: int
+    ) -> StageChoices:
+        return StageChoices(
+            op=blocks,
+            kernel=(3, 5),
+            expansion=(1, 4, 6),
+            width=(width,),
+            unrounded_width=(round(1.4 * base_width, 1),),
+            depth=depth,
+            unrounded_depth=tuple(round(1.8 * layers, 1) for layers in base_depth),
+            stride=stride,
+        )
 
     return Space(
         name="efficientnetv2",
         stem=StemSpec(width=24),
         stages=(
-            stage(24, (2, 4), 1),
-            stage(48, (2, 4, 6, 8), 2),
-            stage(64, (2, 4, 6, 8), 2),
-            stage(128, (4, 6, 9, 11), 2),
-            stage(160, (4, 6, 9, 11), 1),
-            stage(256, (4, 8, 11, 15), 2),
-            stage(448, (0, 2, 4), 1),
+            stage(24, 16, (2, 4), (1, 2), 1),
+            stage(48, 32, (2, 4, 6, 8), (1, 2, 3, 4), 2),
+            stage(64, 48, (2, 4, 6, 8), (1, 2, 3, 4), 2),
+            stage(128, 96, (4, 6, 9, 11), (2, 3, 5, 6), 2),
+            stage(160, 112, (4, 6, 9, 11), (2, 3, 5, 6), 1),
+            stage(256, 192, (4, 8, 11, 15), (2, 4, 6, 8), 2),
+            stage(448, 320, (0, 2, 4), (0, 1, 2), 1),
         ),
         head=HeadSpec(width=1280),
         image_size=224,

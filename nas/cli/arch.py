@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nas.cli.runs import open_run
 from results import Run
-from search_space import ARCHITECTURES, published
+from search_space import ARCHITECTURES, Published, published
 from search_space.files import read_text, unknown_name
 from search_space.spec import ArchSpec
 
@@ -18,12 +18,13 @@ FILE_IMAGE_SIZE = 224
 @dataclass(frozen=True, kw_only=True)
 class NamedArch:
     """A network with the name that it was asked by, the side in pixels that its MACs are usually told at, and the run
-    that it comes from."""
+    or the published table that it comes from."""
 
     name: str
     arch: ArchSpec
     image_size: int
     run: Run | None = None
+    published: Published | None = None
 
 
 def _from_run(run_text: str, index: int) -> NamedArch:
@@ -44,7 +45,7 @@ def find_arch(text: str) -> NamedArch:
     """
     if text in ARCHITECTURES:
         found = published(text)
-        return NamedArch(name=text, arch=found.arch, image_size=found.eval_size)
+        return NamedArch(name=text, arch=found.arch, image_size=found.eval_size, published=found)
     path = Path(text)
     if path.suffix.lower() == ".json":
         try:

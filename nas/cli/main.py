@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
     "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),
+    "scale": ("nas.cli.scale", "one network into a family S, M, L, each with its training recipe"),
     "describe": ("nas.cli.describe", "a network stage by stage: parameters, multiply-adds, output sizes"),
     "measure": (
         "nas.cli.measure",

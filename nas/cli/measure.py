@@ -4,18 +4,18 @@ import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import psutil
 from tyro.conf import Positional, arg
 
 from nas.cli.arch import NamedArch, find_arch
 from nas.cli.calibrated import calibration_document, calibration_text
-from nas.cli.console import Failed, print_json, print_note
+from nas.cli.child import CALIBRATION_DEADLINE_S, SHORT_DEADLINE_S, ask_child, memory_bytes, on_device
+from nas.cli.console import print_json, print_note
 from nas.cli.measured import Measured, Row, conditions_text, measured_text
 from nas.cli.setting import SettingOptions, find_setting
 from nas.isolate import run_in_child
-from nas.measure import Calibration, Conditions, Precision, Prediction, StepTimeModel, network_parts
+from nas.measure import Calibration, Precision, Prediction, StepTimeModel, network_parts
 from nas.measure.calibration import CALIBRATIONS
 from nas.measure.report import Setting
 from nas.text import printable
@@ -25,8 +25,6 @@ from search_space import ArchSpec
 
 __all__ = ["Config", "run"]
 
-MEMORY_SHARE = 0.9
-SHORT_DEADLINE_S, CALIBRATION_DEADLINE_S = 300.0, 7200.0
 MIN_DEADLINE_S, DEADLINE_TIMES = 600.0, 10.0
 WIDEST = 160
 
@@ -84,7 +82,7 @@ def run(config: Config) -> int:
     setting = find_setting(config, archs)
     num_classes = setting.space.head.num_classes
     archs = [replace(named, arch=named.arch.with_num_classes(num_classes)) for named in archs]
-    setting, conditions = _on_device(setting, config.device)
+    setting, conditions = on_device(setting, config.device)
     calibration = _calibration(setting, config)
     predicted = _predict(None if config.compare else calibration, archs, setting.image_size)
     rows = _measure(archs, setting, precision, predicted, compare=config.compare)
@@ -119,34 +117,6 @@ def run(config: Config) -> int:
     return 0 if all(row.status is TrialStatus.OK for row in measured.rows) else 1
 
 
-def _ask(what: str, call: str, *arguments: Any, deadline_s: float) -> Any:
-    """What `call` returns in a child."""
-    outcome = run_in_child(call, *arguments, deadline_s=deadline_s, memory_bytes=_memory_bytes())
-    if outcome.ended != "returned":
-        raise Failed(f"{what} failed: {outcome.reason}")
-    return outcome.value
-
-
-def _memory_bytes() -> int:
-    return int(psutil.virtual_memory().total * MEMORY_SHARE)
-
-
-def _on_device(setting: Setting, choice: str) -> tuple[Setting, Conditions]:
-    """The setting on the device that was chosen, and what a step time will hold under."""
-    found = _ask("finding the device", "nas.measure.report:find_device", choice, deadline_s=SHORT_DEADLINE_S)
-    if found is None:
-        raise ValueError("device must be cpu or auto where torch finds no GPU, got 'cuda'")
-    device, name = found
-    setting = replace(setting, compute=replace(setting.compute, device=device))
-    return setting, Conditions.of(
-        name,
-        recipe=setting.recipe,
-        compute=setting.compute,
-        batch_size=setting.batch_size,
-        image_size=setting.image_size,
-    )
-
-
 def _calibration(setting: Setting, config: Config) -> Calibration | None:
     """A new one where it is asked for; else the kept one, where that is of use."""
     found: Calibration | None = None
@@ -158,10 +128,10 @@ def _calibration(setting: Setting, config: Config) -> Calibration | None:
             "px: this takes about 45 s, and longer where steps are long ..."
         )
         call = "nas.measure.report:calibrate_space"
-        found = _ask("calibrating", call, setting, deadline_s=CALIBRATION_DEADLINE_S)
+        found = ask_child("calibrating", call, setting, deadline_s=CALIBRATION_DEADLINE_S)
     elif not config.compare:
         call = "nas.measure.report:find_calibration"
-        found = _ask("looking for a calibration", call, setting, deadline_s=SHORT_DEADLINE_S)
+        found = ask_child("looking for a calibration", call, setting, deadline_s=SHORT_DEADLINE_S)
     return found
 
 
@@ -188,7 +158,7 @@ def _measure(
     compare: bool,
 ) -> list[Row]:
     """A row for each network, measured one after the other."""
-    limit = _memory_bytes()
+    limit = memory_bytes()
     rows = []
     for number, (named, prediction) in enumerate(zip(archs, predicted, strict=True), start=1):
         print_note(f"measuring {number} of {len(archs)}: {printable(named.name)} ...")

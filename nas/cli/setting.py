@@ -15,7 +15,7 @@ from nas.train import Recipe
 from results import Run, RunError
 from search_space import Space, load_space, parse_json
 
-__all__ = ["SettingOptions", "find_setting"]
+__all__ = ["SettingOptions", "check_threads", "find_setting", "setting_of_run"]
 
 T = TypeVar("T")
 DEFAULT_SPACE = "efficientnetv2-tiny"
@@ -47,7 +47,7 @@ def find_setting(options: SettingOptions, archs: Sequence[NamedArch]) -> Setting
         ValueError: where they disagree in what was not typed; for a value that breaks a rule, an unknown space, a
             damaged run.
     """
-    runs = {named.name: _of_run(named.run) for named in archs if named.run is not None}
+    runs = {named.name: setting_of_run(named.run) for named in archs if named.run is not None}
     classes = {named.name: named.arch.head.num_classes for named in archs}
     space = _choose(
         "space",
@@ -57,9 +57,7 @@ def find_setting(options: SettingOptions, archs: Sequence[NamedArch]) -> Setting
     )
     num_classes = _choose("num_classes", options.num_classes, classes, space.head.num_classes)
     threads = _choose("threads", options.threads, {name: run.compute.threads for name, run in runs.items()}, 1)
-    num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads > num_cpus:
-        raise ValueError(f"threads must be at most {num_cpus}, the processors here, got {threads}")
+    check_threads(threads)
     dtype = _choose("dtype", options.dtype, {name: run.compute.dtype for name, run in runs.items()}, "float32")
     batch_sizes = {name: run.batch_size for name, run in runs.items()}
     image_sizes = {name: run.image_size for name, run in runs.items()}
@@ -72,7 +70,14 @@ def find_setting(options: SettingOptions, archs: Sequence[NamedArch]) -> Setting
     )
 
 
-def _of_run(run: Run) -> Setting:
+def check_threads(threads: int) -> None:
+    """Raise ValueError for more threads than there are processors."""
+    num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads > num_cpus:
+        raise ValueError(f"threads must be at most {num_cpus}, the processors here, got {threads}")
+
+
+def setting_of_run(run: Run) -> Setting:
     """What the run's step times were measured under."""
     config = run.config
     try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from nas.measure.calibration import Calibration, PartTime, read_calibration, write_calibration
 from nas.measure.model import Prediction, StepTimeModel
 from nas.measure.parts import Part, network_parts, space_parts
+from nas.measure.rough import RoughStepTime
 from nas.measure.step_time import Conditions, Precision, Samples, StepTime
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "PartTime",
     "Precision",
     "Prediction",
+    "RoughStepTime",
     "Samples",
     "StepTime",
     "StepTimeModel",

@@ -140,10 +140,12 @@ def calibrate(
     compute: Compute,
     batch_size: int,
     image_size: int,
+    parts: Sequence[Part] | None = None,
     seconds: float = DEFAULT_SECONDS,
     seed: int = 0,
 ) -> Calibration:
-    """Time every part of the space's networks, for about `seconds` of wall clock, and keep the result.
+    """Time `parts` (None: every part of the space's networks), for about `seconds` of wall clock, and keep the result
+    beside what was kept for the same reference network, and give back both.
 
     A first round does not count; then there are from 4 to 24, so a space whose steps are long takes longer.
 
@@ -153,7 +155,7 @@ def calibrate(
         ValueError: for a batch of one image, of which batch norm can take no statistics.
     """
     start = time.monotonic()
-    parts = space_parts(space, image_size)
+    parts = space_parts(space, image_size) if parts is None else parts
     generator = torch.Generator().manual_seed(seed)
     tensors = _Tensors(compute, batch_size, generator)
     step = training_step_call(

@@ -4,11 +4,13 @@ Each function is run in a child process of its own (nas.isolate); the values tha
 On a GPU that a search trains on, its trials wait meanwhile (nas/lane.py).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.device import Compute, describe_device, set_up_process
 from nas.lane import lane_of
 from nas.measure.calibration import Calibration
+from nas.measure.parts import Part
 from nas.measure.step_time import Precision, StepTime
 from nas.train import Recipe
 from search_space import ArchSpec, Space
@@ -110,8 +112,8 @@ def find_calibration(setting: Setting) -> Calibration | None:
     )
 
 
-def calibrate_space(setting: Setting) -> Calibration:
-    """Time every part of the space's networks, and keep the result."""
+def calibrate_space(setting: Setting, parts: Sequence[Part] | None = None) -> Calibration:
+    """Time every part of the space's networks, or `parts` alone, and keep the result; what was kept before is in it."""
     from nas.measure.block_table import calibrate
 
     set_up_process(setting.compute)
@@ -122,4 +124,5 @@ def calibrate_space(setting: Setting) -> Calibration:
             compute=setting.compute,
             batch_size=setting.batch_size,
             image_size=setting.image_size,
+            parts=parts,
         )

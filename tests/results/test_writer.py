@@ -160,7 +160,7 @@ def test_what_config_cannot_hold_is_refused(tmp_path: Path, objective: Objective
         with pytest.raises(ValueError, match=r"config\.json can hold only"):
             RunWriter.create(tmp_path / "run", config=config, objective=objective)
     with pytest.raises(ValueError, match="must leave schema_version to the writer"):
-        RunWriter.create(tmp_path / "run", config={"schema_version": 3}, objective=objective)
+        RunWriter.create(tmp_path / "run", config={"schema_version": 4}, objective=objective)
     assert not (tmp_path / "run").exists()
 
 
