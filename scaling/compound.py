@@ -118,7 +118,7 @@ class Compound:
         train_size = min(eval_size, _even(eval_size * base.train_size / base.eval_size))
         arch = base.arch
         if phi or depth_phi:
-            stem = _clamp(self.rounding(_stem_width(base) * self.width**phi), arch.stem.width, phi)
+            stem = self._width(_stem_width(base), arch.stem.width, phi)
             arch = replace(
                 arch,
                 stem=replace(arch.stem, width=min(stem, MAX_WIDTH)),
@@ -131,11 +131,16 @@ class Compound:
         # The base, too, keeps to a cap that was asked for.
         return min(_even(base.eval_size * self.resolution**phi), int(cap))
 
+    def _width(self, unrounded: float, of_base: int, phi: float) -> int:
+        growth = self.width**phi
+        # A base's own width may be off the grid: it stays where nothing grows.
+        return of_base if growth == 1 else _clamp(self.rounding(unrounded * growth), of_base, phi)
+
     def _stages(self, base: Base, phi: float, depth_phi: float, train_size: int) -> Iterator[StageSpec]:
         stages, unrounded = base.arch.stages, base.unrounded
         later = _later_stage(base.arch)
         for place, stage in enumerate(stages):
-            width = _clamp(self.rounding(unrounded.widths[place] * self.width**phi), stage.width, phi)
+            width = self._width(unrounded.widths[place], stage.width, phi)
             factor = self.depth**depth_phi * (self.later if place == later and depth_phi > 0 else 1.0)
             depth = _clamp(_depth(unrounded.depths[place], stage.depth, factor), stage.depth, depth_phi)
             if width > MAX_WIDTH or depth > MAX_DEPTH:

@@ -30,6 +30,9 @@ class Rounding:
         object.__setattr__(self, "steps", tuple(map(tuple, self.steps)))
         if not self.steps or self.steps[0][0] != 0:
             raise ValueError(f"Rounding.steps must begin at width 0, got {self.steps}")
+        starts = [start for start, _ in self.steps]
+        if sorted(set(starts)) != starts:
+            raise ValueError(f"Rounding.steps must have rising widths, got {starts}")
         for start, divisor in self.steps:
             if not 1 <= divisor <= 1024:
                 raise ValueError(f"Rounding.steps must have divisors from 1 to 1024, got {divisor}")
@@ -38,9 +41,6 @@ class Rounding:
                 raise ValueError(
                     f"Rounding.steps must not round {start} channels to fewer than a little less, got {self}"
                 )
-        starts = [start for start, _ in self.steps]
-        if sorted(set(starts)) != starts:
-            raise ValueError(f"Rounding.steps must have rising widths, got {starts}")
 
     @classmethod
     def parse(cls, text: str) -> Self:

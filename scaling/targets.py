@@ -126,22 +126,28 @@ class _Grid:
             self._known[place] = self._cost(self._compound.member(self._base, *place))
         return self._known[place]
 
-    def around(self, depth_phi: float, wanted: float, lowest: float) -> list[Place]:
-        """The places at `depth_phi`, from the width `lowest` on, whose costs are next to `wanted`."""
-        levels = self.widths[bisect_left(self.widths, lowest) :]
-        at = bisect_left(levels, wanted, key=lambda phi: self.cost(Place(phi, depth_phi)))
-        return [Place(phi, depth_phi) for phi in levels[max(0, at - 1) : at + 1]]
+    def around(self, depth_phi: float, wanted: float, lowest: float, highest: float) -> list[Place]:
+        """The places at `depth_phi`, of widths from `lowest` to `highest`, whose costs are next to `wanted`."""
+        levels = _part(self.widths, lowest, highest)
+        return self._next_to(wanted, [Place(phi, depth_phi) for phi in levels])
 
-    def on_line(self, wanted: float, lowest: float) -> list[Place]:
-        """The places of one phi, from `lowest` on, whose costs are next to `wanted`."""
-        levels = sorted({*self.widths, *self.depths})
-        levels = levels[bisect_left(levels, lowest) :]
-        at = bisect_left(levels, wanted, key=lambda phi: self.cost(Place(phi, phi)))
-        return [Place(phi, phi) for phi in levels[max(0, at - 1) : at + 1]]
+    def on_line(self, wanted: float, lowest: float, highest: float) -> list[Place]:
+        """The places of one phi, from `lowest` to `highest`, whose costs are next to `wanted`."""
+        levels = _part(sorted({*self.widths, *self.depths}), lowest, highest)
+        return self._next_to(wanted, [Place(phi, phi) for phi in levels])
+
+    def _next_to(self, wanted: float, places: list[Place]) -> list[Place]:
+        """Of places in order of their cost: those at `wanted` exactly, and one on either side."""
+        at = bisect_left(places, wanted, key=self.cost)
+        return places[max(0, at - 1) : bisect_right(places, wanted, key=self.cost) + 1]
 
 
 def _phi(factor: float, growth: float) -> float:
     return math.log(factor) / math.log(growth)
+
+
+def _part(levels: list[float], low: float, high: float) -> list[float]:
+    return levels[bisect_left(levels, low) : bisect_right(levels, high)]
 
 
 def _levels(changes: Iterable[float]) -> list[float]:
@@ -154,35 +160,40 @@ def _levels(changes: Iterable[float]) -> list[float]:
 def find_places(
     base: Base, targets: Iterable[Target], cost: Cost, compound: Compound | None = None
 ) -> dict[str, Found]:
-    """For each target, the smallest first, its member: no layer and no channel less than the smaller one's.
+    """For each target, the smallest first, its member: no layer and no channel less than the smaller one's, and those of
+    the base lie between the members that are to cost less and more than it.
 
     Args:
-        cost: of a member, in the target's unit; more layers and channels must not cost less.
+        cost: of a member, in the target's unit. More layers and channels should not cost less: where they do, as where
+            an identity becomes a 1x1 convolution, a nearer member may be passed over.
     """
     grid = _Grid(base, compound or Compound(), cost)
     whole = grid.cost(Place(0.0, 0.0))
     found: dict[str, Found] = {}
-    below = Place(-SEARCHED, -SEARCHED)
+    below, origin, end = Place(-SEARCHED, -SEARCHED), Place(0.0, 0.0), Place(SEARCHED, SEARCHED)
     wanted_by_name = {target.name: target.value * (whole if target.relative else 1.0) for target in targets}
     for name, wanted in sorted(wanted_by_name.items(), key=lambda item: item[1]):
-        found[name] = _nearest(grid, wanted, below)
+        if wanted >= whole:
+            below = Place(max(below.phi, 0.0), max(below.depth_phi, 0.0))
+        found[name] = _nearest(grid, wanted, below, end if wanted >= whole else origin)
         below = found[name].place
     return found
 
 
-def _nearest(grid: _Grid, wanted: float, below: Place) -> Found:
+def _nearest(grid: _Grid, wanted: float, below: Place, above: Place) -> Found:
     def found(places: Iterable[Place]) -> list[Found]:
         return sorted(
-            (Found(place, grid.cost(place) / wanted) for place in places), key=lambda each: abs(each.share - 1)
+            (Found(place, grid.cost(place) / wanted) for place in places),
+            key=lambda each: (abs(each.share - 1), abs(each.place.phi)),
         )
 
-    on_line = found(grid.on_line(wanted, max(below)))
+    on_line = found(grid.on_line(wanted, max(below), min(above)))
     if on_line and on_line[0].reached:
         return on_line[0]
     middle = on_line[0].place.phi if on_line else max(below)
-    low, high = max(below.depth_phi, middle - APART), middle + APART
-    near = grid.depths[bisect_left(grid.depths, low) : bisect_right(grid.depths, high)] or [below.depth_phi]
-    beside = found(place for depth_phi in near for place in grid.around(depth_phi, wanted, below.phi))
+    low, high = max(below.depth_phi, middle - APART), min(above.depth_phi, middle + APART)
+    near = _part(grid.depths, low, high) or [below.depth_phi]
+    beside = found(place for depth_phi in near for place in grid.around(depth_phi, wanted, below.phi, above.phi))
     reached = [each for each in beside if each.reached]
     if reached:
         return min(reached, key=lambda each: (abs(each.place.phi - each.place.depth_phi), abs(each.share - 1)))

@@ -50,19 +50,24 @@ def nas(folder: Path, capsys: pytest.CaptureFixture[str]) -> Nas:
     return call
 
 
-def make_trial(
+def make_trial(index: int, *, accuracy: float | None, network: int | None = None, **measured: Any) -> TrialResult:
+    """A trial; one that failed where it has no accuracy. `network` is the trial whose network it trains again."""
+    width = 8 + (index if network is None else network)
+    stage = StageSpec(op="mbconv", width=width, depth=2, expansion=4, se_ratio=0.25)
+    arch = ArchSpec(stem=StemSpec(width=8), stages=(stage,), head=HeadSpec(width=16, num_classes=10))
+    return make_trial_of(index, arch, accuracy=accuracy, **measured)
+
+
+def make_trial_of(
     index: int,
+    arch: ArchSpec,
     *,
     accuracy: float | None,
     ratio: float = 1.0,
     device: str = "cpu",
     repeat: int = 0,
-    network: int | None = None,
 ) -> TrialResult:
-    """A trial; one that failed where it has no accuracy. `network` is the trial whose network it trains again."""
-    width = 8 + (index if network is None else network)
-    stage = StageSpec(op="mbconv", width=width, depth=2, expansion=4, se_ratio=0.25)
-    arch = ArchSpec(stem=StemSpec(width=8), stages=(stage,), head=HeadSpec(width=16, num_classes=10))
+    """A trial of this network."""
     measured = accuracy is not None
     return TrialResult(
         index=index,

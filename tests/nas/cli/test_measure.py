@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nas.cli import measure
+from nas.cli import child, measure
 from nas.cli.measured import Measured, Row, measured_text
 from nas.device import Compute
 from nas.isolate import ChildOutcome
@@ -41,6 +41,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, folder: Path, one_thread: None) 
         return ChildOutcome(ended="returned", value=getattr(import_module(module), function)(*arguments))
 
     monkeypatch.setattr(measure, "run_in_child", call)
+    monkeypatch.setattr(child, "run_in_child", call)
     monkeypatch.setenv("NAS_CACHE_DIR", str(folder / "cache"))
 
 
@@ -177,6 +178,7 @@ def fails(monkeypatch: pytest.MonkeyPatch, outcome: ChildOutcome, *, when: Calla
         return outcome if when(name, *arguments) else plain(name, *arguments, **limits)
 
     monkeypatch.setattr(measure, "run_in_child", call)
+    monkeypatch.setattr(child, "run_in_child", call)
 
 
 @pytest.mark.usefixtures("in_process")
