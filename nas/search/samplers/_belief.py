@@ -10,12 +10,13 @@ from scipy.special import ndtri
 from nas.search.samplers._domain import Candidate, Costs, Domain, Goal, Outcome
 from nas.search.samplers._surrogate import Features, Surrogate
 
-__all__ = ["Belief", "Believed"]
+__all__ = ["LEAST_ACCURACY", "Belief", "Believed"]
 
 T = TypeVar("T")
 Floats = NDArray[np.float64]
 
 _Z = float(ndtri(0.975))
+LEAST_ACCURACY = 1e-6
 _LEAST = 1e-6
 
 
@@ -62,7 +63,7 @@ class Belief(Generic[T]):
             for candidate, outcome in told
             if outcome.accuracy is not None or not self._is_too_slow(outcome)
         ]
-        accuracies = np.maximum([accuracy for _, accuracy in scored], _LEAST)
+        accuracies = np.maximum([accuracy for _, accuracy in scored], LEAST_ACCURACY)
         self._accuracy.fit(self.features(candidate for candidate, _ in scored), np.log(accuracies), pending)
         timed = [(candidate, outcome.step_time) for candidate, outcome in told if outcome.step_time is not None]
         if timed and self._predicts_no_step_time(timed[0][0]):
@@ -82,7 +83,7 @@ class Belief(Generic[T]):
         costs = self._domain.costs([candidate.arch for candidate in candidates])
         believed = self._of(self.features(candidates), costs)
         measured = [outcomes[each.index].accuracy if each.index in outcomes else None for each in candidates]
-        logs = np.log([max(_LEAST, accuracy) if accuracy is not None else 1.0 for accuracy in measured])
+        logs = np.log([max(LEAST_ACCURACY, accuracy) if accuracy is not None else 1.0 for accuracy in measured])
         accuracies = np.where(logs < self._accuracy.lowest, logs, believed.log_accuracy)
         return believed._replace(log_accuracy=accuracies)
 

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from nas.search.samplers._acquisition import expected_gain, merit
 from nas.search.samplers._base import Sampler
-from nas.search.samplers._belief import Belief, Believed
+from nas.search.samplers._belief import LEAST_ACCURACY, Belief, Believed
 from nas.search.samplers._domain import Candidate, Costs, Domain, Goal
 
 __all__ = ["CostAwareSampler"]
@@ -77,14 +77,17 @@ class CostAwareSampler(Sampler[T]):
         return known, self._belief.of_tried(known, self._outcomes)
 
     def picks(self) -> list[Candidate[T]]:
-        """By what is believed of them, which one lucky training sways less than it does what was measured."""
-        measured = {candidate.index for candidate in super().picks()}
+        """By the mean of what is believed and what was measured of their accuracy: one lucky training sways the first
+        less, and what no smooth function of a network's decisions can say is in the second alone."""
+        measured = super().picks()
         if not measured:
             return []
         with threadpool_limits(limits=1):
-            known, tried = self._tried()
-        order = np.argsort(-merit(self._goal, tried), kind="stable")
-        return [known[place] for place in order if known[place].index in measured]
+            self._belief.learn(self._candidates, self._outcomes)
+            believed = self._belief.of_tried(measured, self._outcomes)
+        logs = np.log([self._outcomes[candidate.index].accuracy or LEAST_ACCURACY for candidate in measured])
+        even = believed._replace(log_accuracy=(believed.log_accuracy + logs) / 2)
+        return [measured[place] for place in np.argsort(-merit(self._goal, even), kind="stable")]
 
     def _failed(self, index: int) -> bool:
         return index in self._outcomes and self._outcomes[index].accuracy is None
