@@ -106,7 +106,7 @@ class SearchLoop:
         self._share = 1 - confirming.share
         self._repeats: Counter[str] = Counter()
         self._next_index = writer.next_index
-        sampler.recover(history_events(writer.history, space))
+        sampler.recover(history_events(writer.history, space, folder=writer.folder))
         # What was in flight when an earlier session ended keeps its number, and comes first.
         self._again = [_Trial(candidate, repeat=0) for candidate in sampler.pending()]
         for trial in writer.trials:

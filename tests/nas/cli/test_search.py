@@ -31,7 +31,7 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--holdout", "1"], "holdout"),
         (["--min-params", "10", "--max-params", "5"], "min_params must be at most max_params, 5, got 10"),
         (["--sampler", "bayes"], "sampler must be one of cost-aware, random, evolution, tpe, nsga2, got 'bayes'"),
-        (["--sampler", "evolution", "--goal", "front"], "sampler evolution: goal must be reward for this sampler"),
+        (["--sampler", "evolution", "--goal", "front"], "one of cost-aware, random, tpe, nsga2 for goal front, got"),
         (["--goal", "speed"], "speed"),
         (["--confirm-share", "1"], "confirm_share must be at least 0 and below 1, got 1"),
         (["--repeat", "1"], "repeat must be at least 2"),
