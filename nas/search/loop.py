@@ -150,9 +150,7 @@ class SearchLoop:
         if self.stop_reason is not None or len(self._running) >= self._max_running:
             return None
         now_s = self._now_s()
-        # A number of trials has room for what was started once, whatever came after it.
-        share = 1.0 if self._again and self.keeper.budget.kind == "trials" else self._share
-        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=share):
+        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=self._share):
             return self._after_this_phase(now_s, "the budget is used up")
         try:
             trial = self._again.pop(0) if self._again else self._next_trial()
@@ -160,7 +158,7 @@ class SearchLoop:
             return self._after_this_phase(now_s, str(exhausted))
         predicted = self._forecast.step_time(trial.candidate.arch)
         expected_s = self._forecast.trial_seconds(predicted)
-        if not self.keeper.admits(now_s, expected_s, share=share):
+        if not self.keeper.admits(now_s, expected_s, share=self._share):
             self._again.insert(0, trial)
             # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
             if self._running and self.keeper.budget.kind != "wall":
