@@ -144,6 +144,9 @@ def test_a_space_that_is_used_up_ends_the_search(session: Begin, ok: Ok, eight: 
     running.run(ok)
     assert len(running.keys) == 8
     assert running.loop.stop_reason == "no network of the space eight is left to try: 8 were proposed"
+    assert running.loop.notes == (
+        f"the search ended early, with 4 trials of its budget left: {running.loop.stop_reason}",
+    )
 
 
 @pytest.mark.parametrize("order", range(4))

@@ -23,6 +23,7 @@ def test_a_budget_of_trials_with_a_confirmation_is_met_exactly(
     assert sorted(running.keys) == list(range(budget))
     assert (len(running.searched), len(running.repeated)) == (searched, budget - searched)
     assert (running.loop.stop_reason or "").startswith("the budget")
+    assert running.loop.notes == ()
     assert len({trial.key for trial in running.searched}) == searched
 
 
@@ -45,12 +46,19 @@ def test_a_budget_that_is_too_small_confirms_nothing_and_is_searched_with(sessio
     running = session(budget="14", confirm_share=0.2)
     running.run(ok)
     assert (len(running.searched), running.repeated, running.loop.confirmation) == (14, [], None)
+    assert running.loop.notes == (
+        "no network was confirmed: confirm_share 0.2 of the budget has room for 3 new trainings, and must have room "
+        "for 4: give a larger budget or share",
+    )
 
 
 def test_where_nothing_was_measured_there_is_nothing_to_confirm(session: Begin, finished: MakeFinished) -> None:
     running = session(budget="20", confirm_share=0.2)
     running.run(lambda index, seconds: finished(TrialStatus.FAILED))
     assert (len(running.searched), running.repeated) == (20, [])
+    assert running.loop.notes == (
+        "no network was confirmed: 2 must have been measured within the limits by then, got 0",
+    )
 
 
 def test_with_a_worker_for_each_trial_the_first_results_are_waited_for(session: Begin, ok: Ok) -> None:
@@ -80,6 +88,10 @@ def test_a_space_that_is_used_up_is_confirmed(session: Begin, ok: Ok, eight: Spa
     running.run(ok)
     assert (len(running.searched), len(running.repeated)) == (8, 8), "no more than its share"
     assert running.loop.stop_reason == "its best 2 networks were trained anew"
+    assert running.loop.notes == (
+        "the search ended early, with 24 trials of its budget left: no network of the space eight is left to try: "
+        "8 were proposed",
+    )
 
 
 def test_an_interrupted_search_confirms_nothing(session: Begin, ok: Ok) -> None:
@@ -88,6 +100,7 @@ def test_an_interrupted_search_confirms_nothing(session: Begin, ok: Ok) -> None:
     running.loop.interrupt()
     running.run(ok)
     assert (len(running.keys), running.repeated, running.loop.stop_reason) == (15, [], "interrupted")
+    assert running.loop.notes == ()
     resumed = session(budget="20", confirm_share=0.2)
     resumed.run(ok)
     assert (len(resumed.searched), len(resumed.repeated)) == (16, 4)
@@ -192,3 +205,16 @@ def test_what_the_machines_lost_of_a_confirmation_is_run_again(session: Begin, o
     assert (len(running.searched), len(running.repeated)) == (14, 6)
     assert sorted(trial.repeat for trial in running.repeated) == [1, 1, 2, 2, 3, 3]
     assert sorted(running.keys) == list(range(20))
+
+
+def test_a_budget_that_was_met_has_nothing_to_say_when_it_is_resumed(session: Begin, ok: Ok) -> None:
+    session(budget="20", confirm_share=0.2).run(ok)
+    again = session(budget="20", confirm_share=0.2)
+    again.run(ok)
+    assert (again.started, again.loop.notes) == ([], ())
+
+
+def test_a_space_that_is_used_up_with_its_budget_did_not_end_early(session: Begin, ok: Ok, eight: Space) -> None:
+    running = session(space=eight, budget="12", confirm_share=0.33)
+    running.run(ok)
+    assert (len(running.searched), len(running.repeated), running.loop.notes) == (8, 4, ())
