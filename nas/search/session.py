@@ -105,7 +105,8 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
                     )
                 # A plain Exception is what Ray raises where its parts are not up within its own time limit.
                 except Exception as error:
-                    raise EngineError(f"Ray did not start on this machine: {error}") from error
+                    reason = str(error).partition("\n")[0] or type(error).__name__
+                    raise EngineError(f"Ray did not start on this machine: {reason}") from error
             else:
                 try:
                     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)

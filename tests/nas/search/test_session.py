@@ -12,9 +12,16 @@ from nas.search.session import ray_session
 
 
 @pytest.mark.parametrize(
-    "error", [Exception("The current node timed out during startup."), TimeoutError("no raylet"), RuntimeError("GCS")]
+    ("error", "said"),
+    [
+        (Exception("The current node timed out"), "The current node timed out"),
+        (RuntimeError("Failed to start GCS.\nTraceback"), "Failed to start GCS."),
+        (TimeoutError(), "TimeoutError"),
+    ],
 )
-def test_a_ray_that_does_not_start_is_told(error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_ray_that_does_not_start_is_told(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import ray
 
     def init(**options: Any) -> None:
@@ -26,7 +33,7 @@ def test_a_ray_that_does_not_start_is_told(error: Exception, monkeypatch: pytest
     monkeypatch.setattr("nas.search.session._make_scratch", lambda: scratch)
     with (
         mock.patch.dict(os.environ),
-        pytest.raises(EngineError, match=f"^Ray did not start on this machine: {error}$"),
+        pytest.raises(EngineError, match=f"^Ray did not start on this machine: {said}$"),
         ray_session(None),
     ):
         pass
