@@ -24,6 +24,7 @@ Comparison
 """
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple, Self
@@ -39,6 +40,8 @@ __all__ = ["Network", "networks", "networks_by_device"]
 
 LEAST_ACCURACY = 1e-4
 """What an accuracy of 0 counts as where a logarithm is taken."""
+WIDEST = 700.0
+"""Half of an interval of a log reward: beyond it floats end."""
 Interval = tuple[float | None, float | None]
 
 
@@ -249,8 +252,8 @@ def _ratio_interval(trainings: _Trainings, ratio: float, spread: Spread | None) 
 def _reward_interval(reward: float, num: int, spread: Spread | None) -> Interval:
     if spread is None:
         return None, None
-    factor = math.exp(spread.half_width(num))
-    return reward / factor, reward * factor
+    factor = math.exp(min(spread.half_width(num), WIDEST))
+    return reward / factor, min(reward * factor, sys.float_info.max)
 
 
 def _compared(found: list[Network], objective: Objective, spread: Spread | None) -> list[Network]:

@@ -18,10 +18,11 @@ __all__ = ["TrialResult", "TrialStatus"]
 MAX_TEXT = 4000
 MAX_INDEX = 10_000_000
 MAX_COUNT = 10**18
+MIN_RATIO, MAX_RATIO = 1e-6, 1e6
+"""Of a step time to the reference network's: no training step is a million times another of its space. Within these
+no exponent that an objective may have makes a reward too large for a float."""
+RATIOS = ("step_time_ratio", "step_time_ratio_low", "step_time_ratio_high")
 POSITIVE = (
-    "step_time_ratio",
-    "step_time_ratio_low",
-    "step_time_ratio_high",
     "step_time_s",
     "step_time_reference_s",
     "step_time_predicted",
@@ -47,12 +48,12 @@ def check_count(name: str, value: object, high: int = MAX_COUNT, low: int = 0) -
         raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
 
 
-def _checked_number(name: str, value: object, *, positive: bool = False, high: float = 1e18) -> float:
+def _checked_number(name: str, value: object, *, positive: bool = False, low: float = 0, high: float = 1e18) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"TrialResult.{name} must be a finite number, got {value!r}")
-    low_holds = value > 0 if positive else value >= 0
+    low_holds = value > 0 if positive else value >= low
     if not low_holds or value > high:
-        rule = "above 0" if positive else "at least 0"
+        rule = "above 0" if positive else f"at least {low:g}"
         raise ValueError(f"TrialResult.{name} must be {rule} and at most {high:g}, got {value!r}")
     return float(value)
 
@@ -159,8 +160,9 @@ class TrialResult:
     def _check_numbers(self) -> None:
         for name in ("index", "repeat"):
             check_count(f"TrialResult.{name}", getattr(self, name), MAX_INDEX)
-        for name in ("seed", "params", "macs"):
+        for name in ("seed", "macs"):
             check_count(f"TrialResult.{name}", getattr(self, name))
+        check_count("TrialResult.params", self.params, low=1)
         for name in ("train_steps", "peak_memory_bytes", "max_batch_size"):
             if getattr(self, name) is not None:
                 check_count(f"TrialResult.{name}", getattr(self, name))
@@ -172,6 +174,10 @@ class TrialResult:
         for name in POSITIVE:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _checked_number(name, getattr(self, name), positive=True))
+        for name in RATIOS:
+            if getattr(self, name) is not None:
+                ratio = _checked_number(name, getattr(self, name), low=MIN_RATIO, high=MAX_RATIO)
+                object.__setattr__(self, name, ratio)
         if self.train_loss is not None:
             object.__setattr__(self, "train_loss", _checked_number("train_loss", self.train_loss))
         if self.accuracy is not None:

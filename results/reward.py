@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from results.record import TrialResult
+from results.record import TrialResult, check_count
 
 __all__ = ["Objective", "reward"]
 
@@ -47,9 +47,7 @@ class Objective:
     v: float = -0.05
 
     def __post_init__(self) -> None:
-        params = self.reference_params
-        if not isinstance(params, int) or isinstance(params, bool) or params < 1:
-            raise ValueError(f"Objective.reference_params must be an integer of at least 1, got {params!r}")
+        check_count("Objective.reference_params", self.reference_params, low=1)
         for name in ("w", "v"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not -10 <= value <= 10:

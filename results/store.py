@@ -17,7 +17,7 @@ from results.limits import Limits
 from results.lines import LinesFile, read_lines
 from results.networks import Network, networks
 from results.pareto import best_network, hypervolume, pareto_front
-from results.record import TrialResult
+from results.record import TrialResult, check_count
 from results.reward import Objective
 from search_space.files import parse_json
 
@@ -29,6 +29,8 @@ SCHEMA_VERSION = 4
 "unknown field"; every earlier version stays readable."""
 
 CONFIG, TRIALS, ASKS, FRONT, SUMMARY = "config.json", "trials.jsonl", "asks.jsonl", "pareto.csv", "summary.json"
+FIRST_SCHEMA_WITH_ASKS = 3
+WITHOUT_ASKS = "num_without_asks"
 MAX_CONFIG_BYTES = 4 << 20
 
 
@@ -145,6 +147,18 @@ class Run:
             return parse_json(kind, json.dumps(self.config.get(field)))
         except ValueError as error:
             raise RunError(f"{self.folder / CONFIG}: {field}: {error}") from None
+
+    @cached_property
+    def num_without_asks(self) -> int:
+        """How many trials, the first in their file, were written by a version that kept no asks."""
+        if self.config["schema_version"] < FIRST_SCHEMA_WITH_ASKS:
+            return len(self.trials_file.records)
+        number = self.config.get(WITHOUT_ASKS, 0)
+        try:
+            check_count(WITHOUT_ASKS, number)
+        except ValueError as error:
+            raise RunError(f"{self.folder / CONFIG}: {error}") from None
+        return int(number)
 
     @property
     def history(self) -> Iterator[Ask | TrialResult]:

@@ -20,13 +20,13 @@ from results.networks import networks_by_device
 from results.pareto import pareto_front
 from results.record import TrialResult
 from results.reward import Objective
-from results.store import ASKS, CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, Run, read_config
+from results.store import ASKS, CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, WITHOUT_ASKS, Run, read_config
 from results.tables import front_csv, summarize
 
 __all__ = ["RunWriter", "check_run_name"]
 
 LOCK, OWNER = ".lock", ".owner"
-OWN_FIELDS = ("schema_version", "objective", "limits")
+OWN_FIELDS = ("schema_version", "objective", "limits", WITHOUT_ASKS)
 FOLDER_MODE = 0o755
 
 
@@ -121,7 +121,8 @@ class RunWriter:
     @classmethod
     def resume(cls, folder: Path | str) -> Self:
         """Go on with a run: a torn last line is cut away, and told in `notes`. The config of a run of an
-        older schema version says today's from now on, as the lines that are added are of it.
+        older schema version says today's from now on, as the lines that are added are of it, and how many trials
+        were there without asks.
 
         Raises:
             RunError: where there is no run, it is damaged, or another process is writing it.
@@ -138,7 +139,8 @@ class RunWriter:
         try:
             writer.config, writer.notes = run.config, run.notes
             if run.config["schema_version"] != SCHEMA_VERSION:
-                writer._write_config({**run.config, "schema_version": SCHEMA_VERSION})
+                own = {"schema_version": SCHEMA_VERSION, WITHOUT_ASKS: run.num_without_asks}
+                writer._write_config({**run.config, **own})
             writer.trials, writer.asks = list(run.trials_file.records), list(run.asks_file.records)
             for name, found in ((TRIALS, run.trials_file), (ASKS, run.asks_file)):
                 writer._files[name] = AppendFile(folder / name, keep=found.num_bytes)

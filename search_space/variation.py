@@ -40,14 +40,18 @@ def mutate(space: Described, indices: Sequence[int], rng: random.Random) -> tupl
     """Something else, by changing one active decision (uniformly drawn, to a uniformly drawn other value). Decisions
     that the change wakes take a random value.
 
-    Where the change says the same in other words, it is kept and one more is made, up to a limit; None past it.
+    Where the change says the same in other words, it is kept and one more is made, up to a limit; None past it, and
+    where no active decision has another value.
     """
     start = present = space.canonical(indices)
     for _ in range(MAX_TRIES if space.decisions else 0):
         flags = space.active(present)
         drawn = zip(present, draw(space.decisions, rng), flags, strict=True)
         changed = [position if active else fresh for position, fresh, active in drawn]
-        place = rng.choice([place for place, active in enumerate(flags) if active])
+        places = [place for place, active in enumerate(flags) if active and len(space.decisions[place].values) > 1]
+        if not places:
+            return None
+        place = rng.choice(places)
         others = [value for value in range(len(space.decisions[place].values)) if value != present[place]]
         changed[place] = rng.choice(others)
         if space.canonical(changed) != start:

@@ -91,11 +91,15 @@ def run(config: Config) -> int:
 
 
 def _how_to_go_on(folder: Path) -> str:
+    if not (folder / "config.json").exists():
+        return "nothing was begun: give the same command again"
     return f"what was finished is kept; to go on: nas search --resume {folder}"
 
 
 def _report(config: Config, end: SearchEnd) -> int:
     run = Run(end.folder)
+    for note in end.notes:
+        print_note(f"note: {note}")
     found = {device: run.networks(device=device) for device in run.devices}
     if config.json:
         print_json(
@@ -104,6 +108,7 @@ def _report(config: Config, end: SearchEnd) -> int:
                 "stop_reason": end.stop_reason,
                 "num_trials": len(run.trials),
                 "by_device": fronts_document(run, found, run.objective),
+                "notes": list(end.notes),
             }
         )
     else:

@@ -12,10 +12,11 @@ from typing import Self
 from nas.search.samplers import Candidate
 from search_space import ArchSpec
 
-__all__ = ["Confirmation", "Confirming"]
+__all__ = ["Confirmation", "Confirming", "why_nothing"]
 
 FEWEST = 4
 """Trainings: of two networks, twice each. With fewer nothing could be told of either."""
+FEWEST_NETWORKS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,8 @@ class Confirmation:
     def fitting(cls, room: int, num_picks: int, confirming: Confirming, *, begun: int = 0) -> Self | None:
         """For `room` trainings beside those that an earlier session had `begun` when it ended; None where they, or the
         networks to choose from, are too few."""
-        num_networks = min(num_picks, max(2, (room + begun) // confirming.repeat))
-        if not room or room + begun < FEWEST or num_networks < 2:
+        num_networks = min(num_picks, max(FEWEST_NETWORKS, (room + begun) // confirming.repeat))
+        if not room or room + begun < FEWEST or num_networks < FEWEST_NETWORKS:
             return None
         return cls(num_networks=num_networks, num_trainings=room)
 
@@ -59,3 +60,16 @@ class Confirmation:
             return None
         self._begun += 1
         return min(best, key=lambda candidate: repeats[candidate.arch.key])
+
+
+def why_nothing(room: int, num_picks: int, confirming: Confirming) -> str:
+    """Why `Confirmation.fitting` is None where no earlier session began one, on one line."""
+    if room < FEWEST:
+        return (
+            f"no network was confirmed: confirm_share {confirming.share:g} of the budget has room for {room} new "
+            f"training{'' if room == 1 else 's'}, and must have room for {FEWEST}: give a larger budget or share"
+        )
+    return (
+        f"no network was confirmed: {FEWEST_NETWORKS} must have been measured within the limits by then, "
+        f"got {num_picks}"
+    )

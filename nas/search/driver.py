@@ -33,11 +33,12 @@ MIN_DEADLINE_S = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class SearchEnd:
-    """How a search ended: where its record is, and why it started no more trials."""
+    """How a search ended: where its record is, why it started no more trials, and what it left undone."""
 
     folder: Path
     stop_reason: str
     interrupted: bool
+    notes: tuple[str, ...] = ()
 
 
 class Driver:
@@ -174,7 +175,10 @@ class Driver:
         finally:
             self._progress.end_live()
         return SearchEnd(
-            folder=self._writer.folder, stop_reason=self._write_summary(), interrupted=self._loop.interrupted
+            folder=self._writer.folder,
+            stop_reason=self._write_summary(),
+            interrupted=self._loop.interrupted,
+            notes=self._loop.notes,
         )
 
     def _write_summary(self) -> str:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from nas.measure import Prediction
 from nas.search.budget import BudgetKeeper
-from nas.search.confirm import Confirmation, Confirming
+from nas.search.confirm import Confirmation, Confirming, why_nothing
 from nas.search.forecast import Forecast
 from nas.search.proposals import history_events, outcome_of
 from nas.search.samplers import Candidate, Sampler, SpaceExhausted
@@ -103,10 +103,11 @@ class SearchLoop:
         self._confirming = confirming
         self._confirmation: Confirmation | None = None
         self._exhausted: SpaceExhausted | None = None
+        self._unconfirmed: str | None = None
         self._share = 1 - confirming.share
         self._repeats: Counter[str] = Counter()
         self._next_index = writer.next_index
-        sampler.recover(history_events(writer.history, space))
+        sampler.recover(history_events(writer.history, space, folder=writer.folder))
         # What was in flight when an earlier session ended keeps its number, and comes first.
         self._again = [_Trial(candidate, repeat=0) for candidate in sampler.pending()]
         for trial in writer.trials:
@@ -122,6 +123,19 @@ class SearchLoop:
     def over(self) -> bool:
         """Nothing more will be started, and nothing runs."""
         return self.stop_reason is not None and not self._running
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a search that is over left undone of what was asked for, one line each."""
+        if self.interrupted:
+            return ()
+        now_s, notes = self._now_s(), []
+        if self._exhausted is not None and self.keeper.admits(now_s):
+            left = self.keeper.budget.describe(self.keeper.left(now_s))
+            notes.append(f"the search ended early, with {left} of its budget left: {self._exhausted}")
+        if self._unconfirmed is not None:
+            notes.append(self._unconfirmed)
+        return tuple(notes)
 
     @property
     def num_running(self) -> int:
@@ -150,9 +164,7 @@ class SearchLoop:
         if self.stop_reason is not None or len(self._running) >= self._max_running:
             return None
         now_s = self._now_s()
-        # A number of trials has room for what was started once, whatever came after it.
-        share = 1.0 if self._again and self.keeper.budget.kind == "trials" else self._share
-        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=share):
+        if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=self._share):
             return self._after_this_phase(now_s, "the budget is used up")
         try:
             trial = self._again.pop(0) if self._again else self._next_trial()
@@ -160,7 +172,7 @@ class SearchLoop:
             return self._after_this_phase(now_s, str(exhausted))
         predicted = self._forecast.step_time(trial.candidate.arch)
         expected_s = self._forecast.trial_seconds(predicted)
-        if not self.keeper.admits(now_s, expected_s, share=share):
+        if not self.keeper.admits(now_s, expected_s, share=self._share):
             self._again.insert(0, trial)
             # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
             if self._running and self.keeper.budget.kind != "wall":
@@ -191,6 +203,8 @@ class SearchLoop:
             return None
         self._confirmation = confirmation
         self._share = 1
+        if confirmation is None and not any(trial.repeat for trial in self.writer.trials):
+            self._unconfirmed = why_nothing(room, picked + searched, self._confirming)
         if self._confirmation is not None:
             # What was asked for and does not fit any more waits for a larger budget, on record.
             self._again = [trial for trial in self._again if trial.repeat]

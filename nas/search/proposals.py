@@ -1,6 +1,7 @@
 """Between a run and its sampler: a space as a domain, a record as a history, a config's sampler."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
 
 from nas.measure import Prediction
 from nas.search.config import SearchConfig
@@ -8,7 +9,7 @@ from nas.search.samplers import SAMPLERS, Asked, Costs, Domain, Goal, Outcome, S
 from results import Ask, Objective, RunError, TrialResult
 from search_space import ArchSpec, Space
 
-__all__ = ["check_asked_for", "history_events", "make_sampler", "outcome_of", "space_domain"]
+__all__ = ["history_events", "make_sampler", "outcome_of", "space_domain"]
 
 StepTimes = Callable[[Sequence[ArchSpec]], Sequence[Prediction | None]]
 KNOWS_COSTS = "cost-aware"
@@ -27,13 +28,13 @@ def make_sampler(
     """
     if config.sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
+    for_fronts = [name for name, kind in SAMPLERS.items() if kind.FINDS_FRONTS]
+    if config.goal == "front" and config.sampler not in for_fronts:
+        raise ValueError(f"sampler must be one of {', '.join(for_fronts)} for goal front, got {config.sampler!r}")
     uses_step_times = config.sampler == KNOWS_COSTS or config.max_step_time is not None
     domain = space_domain(space, image_size, step_times if uses_step_times else lambda archs: [None] * len(archs))
     goal = Goal(objective=objective, limits=config.limits(), front=config.goal == "front")
-    try:
-        return SAMPLERS[config.sampler](domain, goal=goal, seed=config.seed)
-    except ValueError as error:
-        raise ValueError(f"sampler {config.sampler}: {error}") from None
+    return SAMPLERS[config.sampler](domain, goal=goal, seed=config.seed)
 
 
 def space_domain(space: Space, image_size: int, step_times: StepTimes) -> Domain[ArchSpec]:
@@ -63,30 +64,48 @@ def outcome_of(trial: TrialResult) -> Outcome:
     return Outcome(accuracy=trial.accuracy if trial.ok else None, step_time=trial.step_time_ratio)
 
 
-def history_events(history: Iterable[Ask | TrialResult], space: Space) -> Iterator[Asked | Told]:
-    """What a sampler was asked and told, as it is on record. New trainings of networks are not a sampler's business.
+def history_events(history: Iterable[Ask | TrialResult], space: Space, *, folder: Path) -> Iterator[Asked | Told]:
+    """What a sampler was asked and told, as it is on record in a run's `folder`. New trainings of networks are not a
+    sampler's business.
 
     Raises:
-        RunError: where a trial is not what was asked for, or one network was asked for twice.
+        RunError: naming the file, where it holds what is not in the space, a trial is not what was asked for, or one
+            network was asked for twice.
     """
     asked: dict[int, tuple[int, ...]] = {}
+    ended: set[int] = set()
     for event in history:
+        try:
+            decisions = _checked_decisions(event, asked, ended, space)
+        except ValueError as error:
+            path = folder / ("asks.jsonl" if isinstance(event, Ask) else "trials.jsonl")
+            raise RunError(f"{path}: trial {event.index}: {error}") from None
         if isinstance(event, Ask):
-            if event.decisions in asked.values():
-                raise RunError(f"trial {event.index}: its network was asked for before, {event.decisions}")
-            asked[event.index] = event.decisions
-            yield Asked(index=event.index, decisions=event.decisions)
+            asked[event.index] = decisions
+            yield Asked(index=event.index, decisions=decisions)
             continue
-        if event.index in asked:
-            check_asked_for(event, asked[event.index], space)
+        ended.add(event.index)
         if not event.repeat:
             if event.index not in asked:
-                yield Asked(index=event.index, decisions=space.encode(event.arch))
+                yield Asked(index=event.index, decisions=decisions)
             yield Told(index=event.index, outcome=outcome_of(event))
 
 
-def check_asked_for(trial: TrialResult, decisions: tuple[int, ...], space: Space) -> None:
-    """Raise RunError where `trial` is not the training of the network that was asked for under its number."""
-    is_asked_for = trial.decisions in (None, decisions) and trial.key == space.decode(decisions).key
-    if trial.repeat or not is_asked_for:
-        raise RunError(f"trial {trial.index}: is not of the network that was asked for, {decisions}")
+def _checked_decisions(
+    event: Ask | TrialResult, asked: Mapping[int, tuple[int, ...]], ended: Set[int], space: Space
+) -> tuple[int, ...]:
+    """The decisions of what was asked for or has ended, `asked` and `ended` being what came before it."""
+    if isinstance(event, Ask):
+        if event.index in ended:
+            raise ValueError(f"was asked for when it had ended, after {event.after} trials")
+        if event.decisions in asked.values():
+            raise ValueError(f"its network was asked for before, {event.decisions}")
+        space.decode(event.decisions)
+        return event.decisions
+    if event.index not in asked:
+        return space.encode(event.arch)
+    decisions = asked[event.index]
+    is_asked_for = event.decisions in (None, decisions) and event.key == space.decode(decisions).key
+    if event.repeat or not is_asked_for:
+        raise ValueError(f"is not of the network that was asked for, {decisions}")
+    return decisions

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from nas.search.engine import EngineError
 from nas.signals import STOPPING, handling
 
 __all__ = ["Cluster", "Node", "ray_session"]
@@ -76,6 +77,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
 
     Raises:
         ValueError: where no cluster answers at `address`.
+        EngineError: where a Ray of our own does not start.
     """
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
     if address is None:
@@ -92,14 +94,19 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         # Ray puts the working folder on its workers' path, where a results.py of the user's would shadow ours.
         with _own_handlers_again(wait=address is None), contextlib.chdir(scratch), _sessions_of_their_own():
             if address is None:
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    _temp_dir=str(scratch),
-                )
+                try:
+                    ray.init(
+                        address="local",
+                        include_dashboard=False,
+                        log_to_driver=False,
+                        logging_level=logging.ERROR,
+                        object_store_memory=_OBJECT_STORE_BYTES,
+                        _temp_dir=str(scratch),
+                    )
+                # A plain Exception is what Ray raises where its parts are not up within its own time limit.
+                except Exception as error:
+                    reason = str(error).partition("\n")[0] or type(error).__name__
+                    raise EngineError(f"Ray did not start on this machine: {reason}") from error
             else:
                 try:
                     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)

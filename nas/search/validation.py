@@ -164,7 +164,9 @@ def find_long_training(run: Run, config: ValidationConfig) -> LongTraining:
     )
     for trial in training.long:
         if trial.index >= len(kept) or trial.key != training.short[trial.index].key:
-            raise RunError(f"{folder}: trial {trial.index} is of no network of its list")
+            raise RunError(
+                f"{folder / 'trials.jsonl'}: trial {trial.index}: is of no network of the list in config.json"
+            )
     return training
 
 

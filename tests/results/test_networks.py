@@ -230,6 +230,19 @@ def test_estimates_lie_in_their_intervals(trial: MakeTrial, seen: list[list[tupl
         ]
 
 
+@pytest.mark.parametrize("w", [-10, 10])
+def test_no_record_makes_a_number_too_large(trial: MakeTrial, w: float) -> None:
+    low, high = 1.1e-6, 9e5
+    smallest, largest, apart = (
+        [(0.5, ratio) for ratio in ratios] for ratios in ((1, low, low), (1, high, high), (1, low, high))
+    )
+    objective = Objective(reference_params=10**18, w=w, v=-10)
+    for record in ([smallest, largest, apart], [apart], [apart, [(0.5, low)]]):
+        for one in networks(_trials(trial, *record), objective):
+            bounds = (one.reward, one.reward_low, one.reward_high, one.step_time_ratio_low, one.step_time_ratio_high)
+            assert all(bound is not None and math.isfinite(bound) for bound in bounds)
+
+
 def test_coverage_is_what_is_promised(trial: MakeTrial) -> None:
     # 300 searches of 3 networks with 3 trainings each: true log rewards lie in 95 % of their intervals.
     rng = random.Random(5)

@@ -1,12 +1,14 @@
 """A run of an older schema version opens, and what goes on with it makes it one of today's."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from results import SCHEMA_VERSION, Limits, Run, RunWriter
+from results import SCHEMA_VERSION, Limits, Run, RunError, RunWriter, TrialResult
 
+MakeTrial = Callable[..., TrialResult]
 CONFIG = """{
   "schema_version": %d,
   "objective": {"reference_params": 2000, "w": -0.07, "v": -0.05},
@@ -78,7 +80,8 @@ def test_a_run_of_an_older_version_that_is_resumed_says_what_its_lines_are(old: 
     config, trials = json.loads((old / "config.json").read_text()), (old / "trials.jsonl").read_text()
     with RunWriter.resume(old) as writer:
         told = json.loads((old / "config.json").read_text())
-        assert told == writer.config == config | {"schema_version": SCHEMA_VERSION}, "before any line"
+        own = {"schema_version": SCHEMA_VERSION, "num_without_asks": 1}
+        assert told == writer.config == config | own, "before any line"
         (known,) = writer.trials
     assert (old / "trials.jsonl").read_text() == trials
     with RunWriter.resume(old) as writer:
@@ -91,3 +94,23 @@ def test_a_run_of_today_is_not_written_by_being_resumed(old: Path) -> None:
     RunWriter.resume(old).close()
     after = (old / "config.json").stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_trials_without_asks_are_of_an_older_version_only_where_it_wrote_them(old: Path, trial: MakeTrial) -> None:
+    assert Run(old).num_without_asks == 1
+    with RunWriter.resume(old) as writer:
+        writer.append(trial(7))
+    assert Run(old).num_without_asks == 1
+    RunWriter.resume(old).close()
+    assert Run(old).num_without_asks == 1
+
+
+@pytest.mark.parametrize("number", [-1, True, "1", 1.0])
+def test_a_number_of_trials_without_asks_that_is_none_is_refused(
+    new_run: Callable[..., Path], trial: MakeTrial, number: object
+) -> None:
+    path = new_run(trial(0)) / "config.json"
+    assert Run(path.parent).num_without_asks == 0
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_without_asks": number}))
+    with pytest.raises(RunError, match=r"config\.json: num_without_asks must be an integer from 0"):
+        _ = Run(path.parent).num_without_asks

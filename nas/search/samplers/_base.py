@@ -58,7 +58,7 @@ class Sampler(ABC, Generic[T]):
 
     def __init__(self, domain: Domain[T], *, goal: Goal, seed: int) -> None:
         if goal.front and not self.FINDS_FRONTS:
-            raise ValueError(f"goal must be reward for this sampler ({type(self).__name__} compares by one number)")
+            raise ValueError("goal must be reward for this sampler: it compares by one number")
         self._domain = domain
         self._goal = goal
         self._seed = seed

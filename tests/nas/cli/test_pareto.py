@@ -271,3 +271,15 @@ def test_a_question_that_breaks_a_rule_names_the_flag(
 ) -> None:
     said = nas("pareto", "sure", *flags)
     assert (said.code, said.out, said.err) == (2, "", f"error: {rule}\n")
+
+
+@pytest.mark.parametrize("ratio", [1e-300, 1e300])
+def test_a_step_time_that_cannot_be_is_damage(nas: Nas, a_run: Path, ratio: float) -> None:
+    path = a_run / "trials.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[1]["step_time_ratio"] = ratio
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    said = nas("pareto", "first", "--w", "-10")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"error: {Path('runs/first/trials.jsonl')}, line 2 is damaged: ")
+    assert "step_time_ratio must be at least 1e-06 and at most 1e+06" in said.err

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 
 from nas.search import SearchConfig
 from results import Objective, RunWriter
-from search_space import load_space
+from search_space import Space, load_space
+from tests.nas.cli.conftest import make_trial
 
 Nas = Callable[..., Any]
 NUM_ASKED = 3
@@ -60,6 +61,18 @@ def test_a_run_that_is_not(nas: Nas, searched: Path) -> None:
     assert said.code == 1
     assert said.document["num_same"] == 1
     assert said.document["differs"].startswith("trial 1: on record is (")
+
+
+def test_a_record_of_proposals_that_was_emptied_is_damage(nas: Nas, searched: Path) -> None:
+    config = json.loads((searched / "config.json").read_text())
+    arch = Space.from_json(json.dumps(config["space"])).reference
+    with RunWriter.resume(searched) as writer:
+        writer.append(replace(make_trial(0, accuracy=None), arch=arch, key=arch.key))
+    (searched / "asks.jsonl").write_text("")
+    said = nas("replay", "asked")
+    problem = "the record of proposals is missing or damaged: it has none for trial 0"
+    assert (said.code, said.out) == (2, "")
+    assert said.err == f"error: {Path('runs/asked/asks.jsonl')}: {problem}\n"
 
 
 def test_bad_input_names_the_rule(nas: Nas, a_run: Path) -> None:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.cli.search import Config, _changes, _new_folder, _report
-from nas.search import SearchEnd
+from nas.search import EngineError, SearchEnd
 from results import check_run_name
 
 Nas = Callable[..., Any]
@@ -31,7 +32,7 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--holdout", "1"], "holdout"),
         (["--min-params", "10", "--max-params", "5"], "min_params must be at most max_params, 5, got 10"),
         (["--sampler", "bayes"], "sampler must be one of cost-aware, random, evolution, tpe, nsga2, got 'bayes'"),
-        (["--sampler", "evolution", "--goal", "front"], "sampler evolution: goal must be reward for this sampler"),
+        (["--sampler", "evolution", "--goal", "front"], "one of cost-aware, random, tpe, nsga2 for goal front, got"),
         (["--goal", "speed"], "speed"),
         (["--confirm-share", "1"], "confirm_share must be at least 0 and below 1, got 1"),
         (["--repeat", "1"], "repeat must be at least 2"),
@@ -134,6 +135,31 @@ def test_the_report_of_a_confirmed_run(confirmed_run: Path, capsys: pytest.Captu
     assert _report(Config(json=True), _end(confirmed_run)) == 0
     (found,) = json.loads(capsys.readouterr().out)["by_device"].values()
     assert [(network["trial"], network["num_trainings"]) for network in found["confirmed"]] == [(1, 2), (2, 2)]
+
+
+def test_what_was_left_undone_is_told(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    end = replace(_end(a_run), notes=("no network was confirmed: because",))
+    assert _report(Config(), end) == 0
+    assert capsys.readouterr().err == "note: no network was confirmed: because\n"
+    assert _report(Config(json=True), end) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == ["no network was confirmed: because"]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_machines_that_fail_leave_a_way_to_go_on(
+    nas: Nas, a_run: Path, resumed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> SearchEnd:
+        raise EngineError("Ray did not start on this machine: it timed out")
+
+    for name in ("start_search", "resume_search"):
+        monkeypatch.setattr(f"nas.cli.search.{name}", fail)
+    said = nas("search", *(["--resume", "first"] if resumed else ["--out", "second"]))
+    go_on = f"what was finished is kept; to go on: nas search --resume {a_run}"
+    if not resumed:
+        go_on = "nothing was begun: give the same command again"
+    assert (said.code, said.out) == (1, "")
+    assert said.err == f"error: Ray did not start on this machine: it timed out\n       {go_on}\n"
 
 
 def test_a_search_that_found_nothing_fails(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

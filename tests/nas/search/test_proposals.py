@@ -1,8 +1,10 @@
 """A space as samplers see it, a record as their history, and which sampler a config asks for."""
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from nas.search.config import SearchConfig
 from nas.search.proposals import history_events, make_sampler, outcome_of, space_domain
 from nas.search.samplers import SAMPLERS, Asked, Costs, Outcome, Sampler, Told
 from results import Ask, Objective, RunError, TrialResult, TrialStatus, in_order
-from search_space import ArchSpec, Space
+from search_space import ArchSpec, HeadSpec, Space
+
+FOLDER = Path("runs/a")
 
 
 def predicted(archs: Sequence[ArchSpec]) -> list[Prediction | None]:
@@ -95,7 +99,7 @@ def test_a_record_is_a_history(small_space: Space) -> None:
     record = [trials[1], trials[2], again, trials[0]]
     told = [Told(index=index, outcome=Outcome(accuracy=0.5, step_time=1.25)) for index in range(3)]
     asked = [Asked(index=index, decisions=decisions[index]) for index in range(4)]
-    assert list(history_events(in_order(asks, record), small_space)) == [
+    assert list(history_events(in_order(asks, record), small_space, folder=FOLDER)) == [
         asked[0],
         asked[1],
         told[1],
@@ -109,16 +113,20 @@ def test_a_record_is_a_history(small_space: Space) -> None:
 def test_a_record_that_contradicts_itself_is_refused(small_space: Space) -> None:
     first, second = (trial(small_space, index) for index in range(2))
     decisions = [small_space.encode(each.arch) for each in (first, second)]
-    swapped = [Ask(index=0, decisions=decisions[1], after=0)]
-    with pytest.raises(RunError, match="trial 0: is not of the network that was asked for"):
-        list(history_events(in_order(swapped, [first]), small_space))
-    again = trial(small_space, 1, arch=first.arch, repeat=1)
     asks = [Ask(index=index, decisions=decisions[index], after=0) for index in range(2)]
-    with pytest.raises(RunError, match="trial 1: is not of the network that was asked for"):
-        list(history_events(in_order(asks, [first, again]), small_space))
-    twice = [Ask(index=index, decisions=decisions[0], after=0) for index in range(2)]
-    with pytest.raises(RunError, match="trial 1: its network was asked for before"):
-        list(history_events(twice, small_space))
+    anew = trial(small_space, 1, arch=first.arch, repeat=1)
+    elsewhere = replace(small_space.reference, head=HeadSpec(width=9))
+    for history, said in (
+        ([replace(asks[0], decisions=decisions[1]), first], "trials.jsonl: trial 0: is not of the network that was"),
+        ([*asks, first, anew], "trials.jsonl: trial 1: is not of the network that was asked for"),
+        ([trial(small_space, 3, arch=elsewhere)], "trials.jsonl: trial 3: the network is not in space small"),
+        ([asks[0], replace(asks[0], index=1)], "asks.jsonl: trial 1: its network was asked for before"),
+        ([first, replace(asks[0], after=1)], "asks.jsonl: trial 0: was asked for when it had ended, after 1 trials"),
+        ([replace(asks[0], decisions=(0,))], "asks.jsonl: trial 0: indices must hold one position a decision"),
+        ([replace(asks[0], decisions=(99,) * len(decisions[0]))], "asks.jsonl: trial 0: stage1"),
+    ):
+        with pytest.raises(RunError, match=f"^{re.escape(str(FOLDER / said))}"):
+            list(history_events(history, small_space, folder=FOLDER))
 
 
 def test_a_history_recovers_what_is_in_flight(small_space: Space) -> None:
@@ -126,7 +134,7 @@ def test_a_history_recovers_what_is_in_flight(small_space: Space) -> None:
     history = [Ask(index=4, decisions=decisions, after=0)]
     for name in SAMPLERS:
         sampler = make(SearchConfig(sampler=name), small_space)
-        sampler.recover(history_events(history, small_space))
+        sampler.recover(history_events(history, small_space, folder=FOLDER))
         (pending,) = sampler.pending()
         assert (pending.index, pending.decisions, pending.arch) == (4, decisions, small_space.decode(decisions))
 
@@ -138,7 +146,8 @@ def test_every_name_is_a_sampler_for_the_goals_that_it_can_search_for(small_spac
         if kind.FINDS_FRONTS:
             assert make(config, small_space)._goal.front
         else:
-            with pytest.raises(ValueError, match=f"^sampler {name}: goal must be reward for this sampler"):
+            able = "cost-aware, random, tpe, nsga2"
+            with pytest.raises(ValueError, match=f"^sampler must be one of {able} for goal front, got '{name}'$"):
                 make(config, small_space)
     with pytest.raises(ValueError, match=r"sampler must be one of cost-aware, random, .*, got 'bayes'"):
         make(SearchConfig(sampler="bayes"), small_space)

@@ -106,11 +106,44 @@ def test_what_was_measured_otherwise_is_found_where_it_matters(new_run: NewRun) 
     assert 8 < found.num_same < 14, "the first were drawn without a model"
 
 
+def as_of_an_older_version(run: Run) -> None:
+    (run.folder / "asks.jsonl").unlink()
+    path = run.folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 2}))
+
+
 def test_a_run_of_an_older_version_is_taken_as_it_is(new_run: NewRun) -> None:
     run = new_run(sampler="random")
-    (run.folder / "asks.jsonl").unlink()
+    as_of_an_older_version(run)
     found = replay(Run(run.folder))
     assert (found.num_same, found.num_untold, found.differs) == (0, 12, None)
+    RunWriter.resume(run.folder).close()
+    assert replay(Run(run.folder)) == found
+
+
+def test_a_run_without_the_asks_that_it_had_is_damaged(new_run: NewRun) -> None:
+    run = new_run(sampler="random")
+    path = run.folder / "asks.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    for left in ([], lines[:5], lines[3:], [*lines[:6], *lines[7:]]):
+        path.write_text("".join(left))
+        kept = {json.loads(line)["index"] for line in left}
+        missing = next(trial.index for trial in run.trials_file.records if trial.index not in kept)
+        rule = f"asks.jsonl: the record of proposals is missing or damaged: it has none for trial {missing}$"
+        with pytest.raises(RunError, match=rule):
+            replay(Run(run.folder))
+    path.unlink()
+    with pytest.raises(RunError, match="is missing or damaged"):
+        replay(Run(run.folder))
+
+
+def test_what_was_asked_for_after_a_run_was_of_an_older_version_is_missed(new_run: NewRun) -> None:
+    run = new_run(sampler="random")
+    as_of_an_older_version(run)
+    with RunWriter.resume(run.folder) as writer:
+        writer.append(replace(run.ok[0], index=40, status=TrialStatus.FAILED, reason="it ended", accuracy=None))
+    with pytest.raises(RunError, match="is missing or damaged: it has none for trial 40"):
+        replay(Run(run.folder))
 
 
 def test_a_space_that_is_smaller_now_differs(new_run: NewRun, monkeypatch: pytest.MonkeyPatch) -> None:

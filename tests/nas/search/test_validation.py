@@ -237,8 +237,8 @@ def test_a_damaged_record_is_named(make_run: MakeRun) -> None:
     for record, said in (
         (None, "validation: "),
         ({"trials": [1, 2], "device": "a chip", "more": 1}, "more"),
-        ({"trials": [1, 2], "device": "a chip"}, "trial 0 is of no network of its list"),
-        ({"trials": [29], "device": "a chip"}, "trial 1 is of no network of its list"),
+        ({"trials": [1, 2], "device": "a chip"}, r"trials\.jsonl: trial 0: is of no network of the list"),
+        ({"trials": [29], "device": "a chip"}, r"trials\.jsonl: trial 1: is of no network of the list"),
         ({"trials": [99], "device": "a chip"}, "has no trial 99"),
     ):
         path.write_text(json.dumps(whole | {"validation": record}))
