@@ -112,11 +112,13 @@ def train(arguments: argparse.Namespace) -> None:
             file.write(json.dumps(record) + "\n")
         print(record, file=sys.stderr, flush=True)
 
+    # The small ones of every seed first: they say something before the large ones are done.
     jobs = [
         (row, seed)
+        for member in sorted({row["member"] for row in planned}, key="SML".index)
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds)
         for row in planned
-        if (row["way"], row["member"], seed) not in done
+        if row["member"] == member and (row["way"], member, seed) not in done
     ]
     with ThreadPoolExecutor(arguments.workers) as pool:
         list(pool.map(one, jobs))

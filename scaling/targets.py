@@ -160,8 +160,8 @@ def _levels(changes: Iterable[float]) -> list[float]:
 def find_places(
     base: Base, targets: Iterable[Target], cost: Cost, compound: Compound | None = None
 ) -> dict[str, Found]:
-    """For each target, the smallest first, its member: no layer and no channel less than the smaller one's, and those of
-    the base lie between the members that are to cost less and more than it.
+    """For each target, the smallest first, its member: no layer and no channel less than the smaller one's, or than the
+    base's where it is to cost more than that, and none more where it is to cost less.
 
     Args:
         cost: of a member, in the target's unit. More layers and channels should not cost less: where they do, as where

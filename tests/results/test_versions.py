@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,8 @@ V2_TRIALS = V1_TRIALS.replace(
     '"step_time_s":0.01,"step_time_reference_s":0.01,"step_time_n":20,"step_time_precise":true,'
     '"step_time_predicted":1.05,"step_time_predicted_low":0.8,"step_time_predicted_high":1.4,',
 ).replace('"peak_memory_bytes":1048576,', '"peak_memory_bytes":1048576,"max_batch_size":512,')
-TRIALS = {1: V1_TRIALS, 2: V2_TRIALS}
+V3_TRIALS = V2_TRIALS.replace('"decisions":[0,1,2],', '"decisions":[0,1,2],"repeat":0,')
+TRIALS = {1: V1_TRIALS, 2: V2_TRIALS, 3: V3_TRIALS}
 
 
 def _write(folder: Path, version: int) -> Path:
@@ -39,6 +41,11 @@ def _write(folder: Path, version: int) -> Path:
     (folder / "config.json").write_text(CONFIG % version)
     (folder / "trials.jsonl").write_text(TRIALS[version])
     return folder
+
+
+def num_without_asks(config: dict[str, Any]) -> int:
+    """Of a run with one trial that has no ask: versions from 3 on write one before every trial."""
+    return 1 if config["schema_version"] < 3 else 0
 
 
 @pytest.fixture(params=TRIALS)
@@ -80,7 +87,7 @@ def test_a_run_of_an_older_version_that_is_resumed_says_what_its_lines_are(old: 
     config, trials = json.loads((old / "config.json").read_text()), (old / "trials.jsonl").read_text()
     with RunWriter.resume(old) as writer:
         told = json.loads((old / "config.json").read_text())
-        own = {"schema_version": SCHEMA_VERSION, "num_without_asks": 1}
+        own = {"schema_version": SCHEMA_VERSION, "num_without_asks": num_without_asks(config)}
         assert told == writer.config == config | own, "before any line"
         (known,) = writer.trials
     assert (old / "trials.jsonl").read_text() == trials
@@ -97,12 +104,13 @@ def test_a_run_of_today_is_not_written_by_being_resumed(old: Path) -> None:
 
 
 def test_trials_without_asks_are_of_an_older_version_only_where_it_wrote_them(old: Path, trial: MakeTrial) -> None:
-    assert Run(old).num_without_asks == 1
+    expected = num_without_asks(Run(old).config)
+    assert Run(old).num_without_asks == expected
     with RunWriter.resume(old) as writer:
         writer.append(trial(7))
-    assert Run(old).num_without_asks == 1
+    assert Run(old).num_without_asks == expected
     RunWriter.resume(old).close()
-    assert Run(old).num_without_asks == 1
+    assert Run(old).num_without_asks == expected
 
 
 @pytest.mark.parametrize("number", [-1, True, "1", 1.0])
