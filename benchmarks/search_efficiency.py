@@ -29,6 +29,7 @@ from worlds import TIME_NOISE, WORLDS, Decisions, World
 
 from nas.search.samplers import (
     SAMPLERS,
+    CostAwareSampler,
     Costs,
     Domain,
     EvolutionSampler,
@@ -39,6 +40,7 @@ from nas.search.samplers import (
     TPESampler,
 )
 from nas.search.samplers._optuna import OptunaSampler
+from nas.search.samplers._surrogate import Surrogate
 from results import Limits, Objective
 from results.pareto import MAXIMISE, WORST_RATIO
 from search_space import ArchSpec, load_space
@@ -82,7 +84,28 @@ class TPE10(TPESampler[Any]):
     START_UP_TRIALS = 10
 
 
+class Forest(Surrogate):
+    """A random forest in place of the Gaussian process; its trees' disagreement is the deviation."""
+
+    def fit(self, features: Any, values: Any, pending: Any) -> None:
+        from sklearn.ensemble import RandomForestRegressor
+
+        self._process = RandomForestRegressor(100, min_samples_leaf=2, max_features=0.5, random_state=0)
+        self._process.fit(features, values)
+
+    def predict(self, features: Any) -> tuple[Any, Any]:
+        by_tree = np.array([tree.predict(features) for tree in self._process.estimators_])
+        return by_tree.mean(0), np.maximum(by_tree.std(0), 1e-6)
+
+
+class ForestSampler(CostAwareSampler[Any]):
+    def __init__(self, domain: Domain[Any], *, goal: Goal, seed: int) -> None:
+        super().__init__(domain, goal=goal, seed=seed)
+        self._belief._accuracy, self._belief._step_time = Forest(), Forest()
+
+
 VARIANTS: dict[str, type[Sampler[Any]]] = {
+    "cost-aware-forest": ForestSampler,
     "optuna-gp": GPSampler,
     "evolution-50": Evolution50,
     "nsga2-50": NSGA50,
