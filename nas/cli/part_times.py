@@ -63,13 +63,10 @@ def _setting(options: StepOptions, found: FoundBase) -> Setting:
             batch_size=BATCH_SIZE,
             image_size=base.train_size,
         )
-    threads = options.threads or setting.compute.threads
+    threads = setting.compute.threads if options.threads is None else options.threads
     check_threads(threads)
-    return replace(
-        setting,
-        compute=replace(setting.compute, threads=threads),
-        batch_size=options.batch_size or setting.batch_size,
-    )
+    batch_size = setting.batch_size if options.batch_size is None else options.batch_size
+    return replace(setting, compute=replace(setting.compute, threads=threads), batch_size=batch_size)
 
 
 def _space_of(arch: ArchSpec, image_size: int) -> Space:

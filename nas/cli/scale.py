@@ -169,9 +169,11 @@ def _folder(config: Config, found: FoundBase) -> Path:
 def _write(folder: Path, family: Family) -> None:
     """The family's files, where no other family's are; an equal one stays as it is."""
     files = family.files()
-    if (folder / FAMILY).exists() and read_bounded(folder / FAMILY, MAX_BYTES).decode() != files[FAMILY]:
-        raise RunError(f"{folder}: holds another family already: choose another folder with --out")
-    if not (folder / FAMILY).exists() and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if (folder / FAMILY).exists() or (folder / FAMILY).is_symlink():
+        if read_bounded(folder / FAMILY, MAX_BYTES) != files[FAMILY].encode():
+            raise RunError(f"{folder}: holds another family already: choose another folder with --out")
+    elif folder.exists() and (not folder.is_dir() or any(path.name not in files for path in folder.iterdir())):
+        # An interrupted writing of the same family may be gone on with.
         raise RunError(f"{folder}: is there already and holds no family: choose another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     # Last what says that the rest is there.

@@ -73,6 +73,14 @@ def test_again_and_another(nas: Nas, folder: Path) -> None:
     assert [path.name for path in (folder / "mine").iterdir()] == ["notes.txt"]
 
 
+def test_an_interrupted_writing_is_gone_on_with(nas: Nas, folder: Path) -> None:
+    assert nas("scale").code == 0
+    (folder / "runs" / "family-S" / "family.json").unlink()
+    (folder / "runs" / "family-S" / "L.json").unlink()
+    assert nas("scale").code == 0
+    assert (folder / "runs" / "family-S" / "L.json").exists()
+
+
 def test_by_target(nas: Nas) -> None:
     document = nas("scale", "--target", "M=2.5x,L=120M", "--out", "t", "--json").document
     assert [member["name"] for member in document["members"]] == ["S", "M", "L"]
@@ -139,6 +147,9 @@ def test_any_network_is_a_base(nas: Nas, folder: Path, base: str) -> None:
         (("--image-size", "4"), "image_size must be from 8 to 4096, got 4"),
         (("--num-classes", "0"), "num_classes must be an integer from 1"),
         (("--out", "runs/.."), "name"),
+        (("--step-times", "--batch-size", "0"), "batch_size must be an integer from 2"),
+        (("--step-times", "--threads", "0"), "threads must be"),
+        (("--step-times", "--threads", "9999"), "threads must be at most"),
     ],
 )
 def test_bad_input(nas: Nas, flags: tuple[str, ...], rule: str | None) -> None:
