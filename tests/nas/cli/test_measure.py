@@ -5,7 +5,6 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from nas.measure import Conditions, Prediction, Samples
 from nas.train import Recipe
 from results import Objective, RunWriter, TrialResult, TrialStatus
 from search_space import ArchSpec, HeadSpec, Space, StageChoices, StemSpec
+from tests.nas.cli.conftest import call_here
 
 Nas = Callable[..., Any]
 QUICK = ("--space", "small.json", "--device", "cpu", "--max-rounds", "6", "--max-seconds", "5")
@@ -33,16 +33,9 @@ def _files(folder: Path, tiny_arch: ArchSpec, other_arch: ArchSpec, small_space:
 
 
 @pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch, folder: Path, one_thread: None) -> None:
-    """Calls that are meant for a child run here, which is faster, with a cache folder of their own."""
-
-    def call(name: str, *arguments: Any, **limits: float) -> ChildOutcome:
-        module, _, function = name.partition(":")
-        return ChildOutcome(ended="returned", value=getattr(import_module(module), function)(*arguments))
-
-    monkeypatch.setattr(measure, "run_in_child", call)
-    monkeypatch.setattr(child, "run_in_child", call)
-    monkeypatch.setenv("NAS_CACHE_DIR", str(folder / "cache"))
+def in_process(in_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measurements too."""
+    monkeypatch.setattr(measure, "run_in_child", call_here)
 
 
 @pytest.mark.slow

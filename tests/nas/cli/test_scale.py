@@ -4,14 +4,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nas.cli import child
-from nas.isolate import ChildOutcome
 from results import Objective, RunWriter
 from scaling import Family
 from search_space import ArchSpec, architecture, load_space
@@ -161,18 +158,6 @@ def test_bad_input(nas: Nas, flags: tuple[str, ...], rule: str | None) -> None:
         assert rule in said.err
         assert "Traceback" not in said.err
         assert not Path("runs").exists() or not any(Path("runs").iterdir())
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch, folder: Path, one_thread: None) -> None:
-    """Calls that are meant for a child run here, which is faster, with a cache folder of their own."""
-
-    def call(name: str, *arguments: Any, **limits: float) -> ChildOutcome:
-        module, _, function = name.partition(":")
-        return ChildOutcome(ended="returned", value=getattr(import_module(module), function)(*arguments))
-
-    monkeypatch.setattr(child, "run_in_child", call)
-    monkeypatch.setenv("NAS_CACHE_DIR", str(folder / "cache"))
 
 
 @pytest.mark.slow
