@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
-from scaling.compound import Base, Compound, MemberShape
+from scaling.compound import EXTRA_DEPTH, EXTRA_WIDTH, Base, Compound, MemberShape
 from scaling.family import Place
 from search_space.spec import MAX_DEPTH, MAX_WIDTH
 
@@ -84,7 +84,7 @@ class _Grid:
 
     def __init__(self, base: Base, compound: Compound, cost: Cost) -> None:
         self._base, self._compound, self._cost = base, compound, cost
-        widths = [*base.unrounded.widths, float(base.arch.stem.width), base.unrounded.widths[-1] * 5 / 3]
+        widths = [*base.unrounded.widths, float(base.arch.stem.width), base.unrounded.widths[-1] * EXTRA_WIDTH]
         self.widths = _levels([*self._width_changes(widths), *self._size_changes()])
         self.depths = _levels(self._depth_changes())
         self._known: dict[Place, float] = {}
@@ -106,14 +106,14 @@ class _Grid:
     def _size_changes(self) -> Iterable[float]:
         growth, size = self._compound.resolution, self._base.eval_size
         if growth > 1:
-            for even in range(2 * (size // 8), 4 * size, 2):
+            for even in range(size // 4 // 2 * 2, 4 * size, 2):
                 yield _phi((even + 1) / size, growth)
 
     def _depth_changes(self) -> Iterable[float]:
         growth = self._compound.depth
         if growth == 1:
             return
-        factors = {1.0, self._compound.later, 0.25}
+        factors = {1.0, self._compound.later, EXTRA_DEPTH}
         for stage, known in zip(self._base.arch.stages, self._base.unrounded.depths, strict=True):
             for factor in factors:
                 depth = factor * (stage.depth if known is None else known)
