@@ -153,9 +153,15 @@ class _Training:
                 evaluates = at_end or state.step % self.steps_per_epoch == 0
                 if state.step % look_every == 0 or evaluates or stop.asked:
                     self._check(loss)
-                    self.progress.step(
-                        Now(step=state.step, total_steps=total_steps, phase=phase, phases=phases, loss=float(loss))
+                    now = Now(
+                        step=state.step,
+                        total_steps=total_steps,
+                        phase=phase,
+                        phases=phases,
+                        batch_size=batch_size,
+                        loss=float(loss),
                     )
+                    self.progress.step(now)
                 if evaluates:
                     seconds = time.monotonic() - interval[0]
                     rate = batch_size * (state.step - interval[1]) / max(seconds, 1e-9)
@@ -204,7 +210,7 @@ class _Training:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         mean_loss = float(state.loss_sum) / state.loss_steps
-        raw, averaged = self._accuracies("holdout")
+        raw, averaged = state.holdout = self._accuracies("holdout")
         state.loss_sum.zero_()
         state.loss_steps = 0
         if averaged > state.best_accuracy:
@@ -245,7 +251,7 @@ class _Training:
 
     def finish(self) -> TrainResult:
         """Test what was trained, and write it."""
-        holdout, test = self._accuracies("holdout"), self._accuracies("test")
+        holdout, test = self.state.holdout, self._accuracies("test")
         result = TrainResult(
             accuracy=test[0],
             ema_accuracy=test[1],

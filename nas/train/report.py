@@ -44,6 +44,7 @@ class Now:
     total_steps: int
     phase: Phase
     phases: tuple[Phase, ...]
+    batch_size: int
     loss: float
 
 

@@ -41,6 +41,7 @@ class TrainState:
         of images and their augmentation need no state: they follow from the seed and the step.
     step: optimizer steps done.
     loss_sum, loss_steps: of the losses since the last evaluation.
+    holdout: held-out accuracies of the trained and of the averaged weights at the last evaluation; 0 before the first.
     best_step, best_accuracy: the evaluation with the best averaged weights so far; None and -1 before the first.
     seconds: wall time until this session began.
     """
@@ -59,6 +60,7 @@ class TrainState:
         self.step = 0
         self.loss_sum: Tensor = torch.zeros((), dtype=torch.float64, device=job.compute.device)
         self.loss_steps = 0
+        self.holdout = (0.0, 0.0)
         self.best_step: int | None = None
         self.best_accuracy = -1.0
         self.seconds = 0.0
@@ -74,6 +76,7 @@ class TrainState:
             "cuda_random": torch.cuda.get_rng_state(self._compute.device) if self._compute.is_cuda else None,
             "loss_sum": self.loss_sum,
             "loss_steps": self.loss_steps,
+            "holdout": self.holdout,
             "best_step": self.best_step,
             "best_accuracy": self.best_accuracy,
             "seconds": seconds,
@@ -91,5 +94,6 @@ class TrainState:
         self.step = found["step"]
         self.loss_sum = found["loss_sum"].to(self._compute.device)
         self.loss_steps = found["loss_steps"]
+        self.holdout = found["holdout"]
         self.best_step, self.best_accuracy = found["best_step"], found["best_accuracy"]
         self.seconds = found["seconds"]

@@ -62,7 +62,7 @@ def random_batches() -> Callable[[int], Batches]:
 
 @pytest.fixture(scope="session")
 def small_job() -> TrainJob:
-    """63 steps in 3 phases on digits of 8 to 12 pixels, evaluated at 14, with all that is random in a training."""
+    """33 steps in 3 phases on digits of 8 to 12 pixels, evaluated at 14, with all that is random in a training."""
     arch = ArchSpec(
         stem=StemSpec(width=8, stride=1),
         stages=(StageSpec(op="mbconv", width=8, depth=2, stride=1, expansion=2, se_ratio=0.25),),
@@ -85,7 +85,7 @@ def small_job() -> TrainJob:
         recipe=recipe,
         options=FullOptions.of("sgd", min_crop_area=0.5),
         data=DataConfig(data="digits", image_size=12),
-        length=TrainLength(steps=63),
+        length=TrainLength(steps=33),
         compute=Compute(),
         seed=3,
     )
