@@ -27,6 +27,7 @@ __all__ = ["Config", "run"]
 
 FAMILY = "family.json"
 DEFAULT_BATCH_SIZE = 128
+_MAY_CHANGE = ("data", "data_root")
 _OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds")
 
 
@@ -85,7 +86,8 @@ class Config:
     out: Annotated[str | None, arg(metavar="NAME")] = None
     """The run's name below runs/, or a folder; named after the network and the time where not given."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
-    """A training to go on with; of the other options only --json and --checkpoint-seconds go with it."""
+    """A training to go on with. It says all but --json and --checkpoint-seconds; its data may have been moved (--data,
+    --data-root)."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
     json: bool = False
@@ -126,12 +128,15 @@ def run(config: Config) -> int:
 
 
 def _resumed(config: Config) -> tuple[TrainJob, Path]:
-    others = [name for name in config.given if name not in _OF_THE_COMMAND]
+    others = [name for name in config.given if name not in (*_MAY_CHANGE, *_OF_THE_COMMAND)]
     if config.arch is not None or others:
         what = f"--{others[0].replace('_', '-')}" if others else f"ARCH {config.arch!r}"
         raise ValueError(f"{what} cannot be given with --resume: it is the run's own")
     folder = find_run(config.resume or "")
-    return read_job(folder), folder
+    job = read_job(folder)
+    data = config.data if "data" in config.given else job.data.data
+    root = config.data_root if "data_root" in config.given else job.data.root
+    return job.with_data(data, root), folder
 
 
 def _new(config: Config) -> tuple[TrainJob, Path]:

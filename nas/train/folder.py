@@ -25,8 +25,8 @@ OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
 class TrainFolder:
     """A context manager that holds the folder's lock: one training writes it at a time."""
 
-    def __init__(self, path: Path, job: TrainJob, data_keys: tuple[str, str]) -> None:
-        """Begin `job` in a new or empty folder, or go on with it in its own.
+    def __init__(self, path: Path, job: TrainJob, data: tuple[str, str]) -> None:
+        """Begin `job` in a new or empty folder, or go on with it in its own; `data` as in `TrainConfig`.
 
         Raises:
             RunError: where the folder holds anything else, the data have changed, or another process is writing.
@@ -48,22 +48,22 @@ class TrainFolder:
         except OSError as error:
             raise RunWriteError(f"{path / LOCK}: could not be locked: {error.strerror}") from error
         try:
-            self._begin(job, data_keys)
+            self._begin(job, data)
         except BaseException:
             self._lock.release()
             raise
 
-    def _begin(self, job: TrainJob, data_keys: tuple[str, str]) -> None:
+    def _begin(self, job: TrainJob, data: tuple[str, str]) -> None:
         if (self.path / CONFIG).exists():
             config = read_config(self.path)
-            if config.job != job:
+            if config.job != job.with_data(config.job.data.data, config.job.data.root):
                 raise RunError(f"{self.path}: holds another training already: choose another name, or resume it")
-            if config.data_keys != data_keys:
-                raise RunError(f"{self.path}: its data have changed since it began, so that it cannot go on")
+            if config.data != data:
+                raise RunError(f"{self.path}: the data are not those that it began with, so that it cannot go on")
             return
         if others := sorted({path.name for path in self.path.iterdir()} - OURS):
             raise RunError(f"{self.path}: must be a new or an empty folder, but holds {others[0]!r}")
-        write_atomically(self.path / CONFIG, TrainConfig(job=job, data_keys=data_keys).to_json())
+        write_atomically(self.path / CONFIG, TrainConfig(job=job, data=data).to_json())
         sync_folder(self.path.absolute().parent)
 
     def open_metrics(self, step: int) -> None:

@@ -61,7 +61,7 @@ def train_full(
     """Train `job` in `folder`, from the start or from where it stands there; at once its result where it has ended.
 
     Args:
-        folder: new, empty, or the job's own.
+        folder: new, empty, or the job's own; there the data may lie elsewhere by now.
         progress: told of steps and evaluations.
         checkpoint_every_s: seconds from one checkpoint to the next; there is one at each evaluation anyway.
 
@@ -70,6 +70,7 @@ def train_full(
         RunWriteError: where the disk does not take it.
         TrainingDiverged, TrainingInterrupted: as they say.
     """
+    job = job.anchored()
     set_up_process(job.compute)
     train_data, eval_data = prepare(job.data), prepare(job.eval_data)
     num_images = train_data.counts["train"]
@@ -78,7 +79,7 @@ def train_full(
     if job.recipe.batch_size > num_images:
         raise ValueError(f"batch_size must be at most {num_images}, the train images, got {job.recipe.batch_size}")
     phases = job.phases(job.total_steps(num_images))
-    with TrainFolder(folder, job, (train_data.folder.name, eval_data.folder.name)) as place:
+    with TrainFolder(folder, job, (train_data.fingerprint, eval_data.fingerprint)) as place:
         result = read_result(folder)
         if result is None:
             training = _Training(job, place, train_data, eval_data, progress or Silent(), checkpoint_every_s)
@@ -104,6 +105,8 @@ class _Training:
         self.train_data, self.eval_data = train_data, eval_data
         self.checkpoint_every_s = checkpoint_every_s
         self.steps_per_epoch = max(1, round(train_data.counts["train"] / job.recipe.batch_size))
+        self.train_images = self._images(train_data, "train")
+        self.holdout_images = self._images(eval_data, "holdout")
         self.started = time.monotonic()
         self.state = TrainState(job)
         found, notes = place.checkpoints.latest()
@@ -121,7 +124,6 @@ class _Training:
         batch_size = job.recipe.batch_size
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         weights = list(state.network.parameters())
-        images = self._images(self.train_data, "train")
         interval, saved = (time.monotonic(), state.step), time.monotonic()
         phase_end = 0
         for phase in phases:
@@ -130,7 +132,7 @@ class _Training:
                 continue
             state.network.dropout.p = phase.dropout
             batches = train_batches(
-                images,
+                self.train_images,
                 batch_size=batch_size,
                 steps=phase_end,
                 start=state.step,
@@ -187,7 +189,7 @@ class _Training:
         for group in state.optimizer.param_groups:
             group["lr"] = lr
         state.optimizer.step()
-        state.average.update(state.network, state.step)
+        state.average.update(state.step)
         state.step += 1
         state.loss_sum += loss.detach()
         state.loss_steps += 1
@@ -210,7 +212,7 @@ class _Training:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         mean_loss = float(state.loss_sum) / state.loss_steps
-        raw, averaged = state.holdout = self._accuracies("holdout")
+        raw, averaged = state.holdout = self._accuracies(self.holdout_images)
         state.loss_sum.zero_()
         state.loss_steps = 0
         if averaged > state.best_accuracy:
@@ -229,9 +231,8 @@ class _Training:
         self.place.append(metrics)
         self.progress.evaluated(metrics)
 
-    def _accuracies(self, split: Split) -> tuple[float, float]:
-        """Shares of a split's images that the trained and the averaged weights classify correctly."""
-        images = self._images(self.eval_data, split)
+    def _accuracies(self, images: DeviceImages) -> tuple[float, float]:
+        """Shares of `images` that the trained and the averaged weights classify correctly."""
         compute, batch_size = self.job.compute, max(1, EVAL_PIXELS // self.job.recipe.eval_size**2)
         shares = []
         for network in (self.state.network, self.state.average.network):
@@ -251,7 +252,7 @@ class _Training:
 
     def finish(self) -> TrainResult:
         """Test what was trained, and write it."""
-        holdout, test = self.state.holdout, self._accuracies("test")
+        holdout, test = self.state.holdout, self._accuracies(self._images(self.eval_data, "test"))
         result = TrainResult(
             accuracy=test[0],
             ema_accuracy=test[1],

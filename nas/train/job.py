@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from nas.data import DataConfig
+from nas.data import DATASETS, DataConfig
 from nas.device import Compute
 from nas.train.options import FullOptions
 from nas.train.recipe import TrainLength
@@ -63,6 +63,15 @@ class TrainJob:
         """The same data at the evaluation size."""
         return replace(self.data, image_size=self.recipe.eval_size)
 
+    def anchored(self) -> "TrainJob":
+        """The same with absolute paths: a later session runs in another folder."""
+        place = self.data.data if self.data.data in DATASETS else str(_absolute(Path(self.data.data)))
+        return self.with_data(place, self.data.root and _absolute(self.data.root))
+
+    def with_data(self, data: str, root: Path | None) -> "TrainJob":
+        """The same on data that lie elsewhere."""
+        return replace(self, data=replace(self.data, data=data, root=root))
+
     def total_steps(self, num_images: int) -> int:
         return self.length.in_steps(num_images, self.recipe.batch_size)
 
@@ -73,14 +82,14 @@ class TrainJob:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """config.json of a training's folder. `data_keys` say which images were trained and evaluated on."""
+    """config.json of a training's folder. `data` are fingerprints of the images that are trained and evaluated on."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     schema_version: int = SCHEMA_VERSION
     kind: str = "training"
     job: TrainJob
-    data_keys: tuple[str, str]
+    data: tuple[str, str]
     environment: dict[str, Any] = field(default_factory=environment)
 
     def to_json(self) -> str:
@@ -146,6 +155,10 @@ def read_result(folder: Path) -> TrainResult | None:
     """What came of the training in `folder`, None where it has not ended."""
     path = folder / RESULT
     return _parse(TrainResult, _read(path), path) if path.exists() else None
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
 
 
 def _read(path: Path) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from nas.cli.training_line import TrainingLine, work_left
@@ -191,3 +192,25 @@ def test_the_live_line() -> None:
     assert shown.startswith("step 5/20 | phase 1/2 | 10 px | loss 1.250 | accuracy 0.2500 | ")
     assert "images/s" in shown
     assert shown.endswith(" left")
+
+
+def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for split, rows in (("train", range(300)), ("test", range(300, 360))):
+        for row in rows:
+            place = folder / "here" / split / str(digits.target[row])
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((digits.images[row] * 15).astype("uint8")).save(place / f"{row}.png")
+    options = ("--steps", "4", "--batch-size", "16", "--image-size", "16", "--out", "a")
+    assert nas("train", tiny, "--data", "here", *options).code == 0
+    Path("runs/a/result.json").unlink()
+    (folder / "here").rename(folder / "there")
+    said = nas("train", "--resume", "a")
+    assert (said.code, "does not exist" in said.err) == (2, True)
+    said = nas("train", "--resume", "a", "--data", "there")
+    assert said.code == 0, said.err
+    (folder / "there/test/0").joinpath("more.png").write_bytes(next((folder / "there/test/1").iterdir()).read_bytes())
+    said = nas("train", "--resume", "a", "--data", "there")
+    assert (said.code, "the data are not those" in said.err) == (2, True)

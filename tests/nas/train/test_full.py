@@ -238,10 +238,10 @@ def test_anothers_folder_is_left_alone(small_job: TrainJob, plain: Path, tmp_pat
 
 def test_changed_data_are_noticed(small_job: TrainJob, plain: Path, tmp_path: Path) -> None:
     config = json.loads((plain / "config.json").read_text())
-    config["data_keys"][0] = "0"
+    config["data"][0] = "0"
     (tmp_path / "changed").mkdir()
     (tmp_path / "changed" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(RunError, match="data have changed"):
+    with pytest.raises(RunError, match="the data are not those that it began with"):
         train_full(small_job, tmp_path / "changed")
 
 

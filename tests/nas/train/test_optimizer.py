@@ -98,7 +98,7 @@ def test_the_average_follows_by_the_formula(decay: float) -> None:
         with torch.no_grad():
             for weight in net.parameters():
                 weight.add_(torch.randn_like(weight))
-        average.update(net, updates)
+        average.update(updates)
         kept = min(decay, (1 + updates) / (10 + updates))
         for name, value in net.state_dict().items():
             expected[name] = kept * expected[name] + (1 - kept) * value if value.is_floating_point() else value.clone()
