@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-__all__ = ["STOPPING", "handling"]
+__all__ = ["STOPPING", "StopRequest", "handling", "stop_request"]
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -26,3 +26,23 @@ def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class StopRequest:
+    """Whether a signal of `STOPPING` came. A second one is an interrupt at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+@contextlib.contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    """For work that ends where it can go on later: it looks at what this gives, instead of being interrupted."""
+    request = StopRequest()
+    with handling(dict.fromkeys(STOPPING, request)):
+        yield request

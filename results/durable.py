@@ -7,11 +7,20 @@ file outside it. Modes are 0644 less the umask: another user may read a run wher
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
-__all__ = ["AppendFile", "RunError", "RunWriteError", "read_bounded", "sync_folder", "write_atomically"]
+__all__ = [
+    "AppendFile",
+    "RunError",
+    "RunWriteError",
+    "read_bounded",
+    "replace_atomically",
+    "sync_folder",
+    "write_atomically",
+]
 
 FILE_MODE = 0o644
 
@@ -69,8 +78,9 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a reader, or a machine after a crash, sees the old or the new and nothing else.
+def replace_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace `path` by what `write` puts into a file, so that a reader, or a machine after a crash, sees the old or
+    the new and nothing else.
 
     Raises:
         RunWriteError: naming the path; the old content is then still there.
@@ -78,18 +88,21 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, FILE_MODE)
-        try:
-            _write_all(descriptor, text.encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with os.fdopen(os.open(temporary, flags, FILE_MODE), "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise _failed(path, error) from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace `path` by `text`, as `replace_atomically` does."""
+    replace_atomically(path, lambda file: file.write(text.encode()))
 
 
 class AppendFile:

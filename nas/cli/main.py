@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
     "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),
     "scale": ("nas.cli.scale", "one network into a family S, M, L, each with its training recipe"),
+    "train": ("nas.cli.train", "one network to a final model, image size and regularisation growing together"),
     "describe": ("nas.cli.describe", "a network stage by stage: parameters, multiply-adds, output sizes"),
     "measure": (
         "nas.cli.measure",

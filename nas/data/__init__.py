@@ -13,6 +13,9 @@ from nas.data.table import DATASETS, FOLDER, Dataset, dataset
 if TYPE_CHECKING:
     from nas.data.augment import Augment, CropFlip
     from nas.data.batches import DeviceImages, eval_batches, train_batches
+    from nas.data.crop import ResizedCrop
+    from nas.data.mixing import mix
+    from nas.data.randaugment import RandAugment
 
 __all__ = [
     "DATASETS",
@@ -25,9 +28,12 @@ __all__ = [
     "DeviceImages",
     "ImageSet",
     "PreparedData",
+    "RandAugment",
+    "ResizedCrop",
     "Split",
     "dataset",
     "eval_batches",
+    "mix",
     "prepare",
     "train_batches",
 ]
@@ -36,7 +42,10 @@ _WITH_TORCH = {
     "Augment": "augment",
     "CropFlip": "augment",
     "DeviceImages": "batches",
+    "RandAugment": "randaugment",
+    "ResizedCrop": "crop",
     "eval_batches": "batches",
+    "mix": "mixing",
     "train_batches": "batches",
 }
 

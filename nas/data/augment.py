@@ -13,7 +13,7 @@ from torch import Tensor
 __all__ = ["Augment", "CropFlip"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""(uint8 images (B, 3, S, S) on any device, generator on the CPU) -> the same shape and type, on that device."""
+"""(uint8 images (B, 3, S, S) on any device, generator on the CPU) -> such images on that device, of any size."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,6 +90,12 @@ class PreparedData:
         held_out = int(num_taken(np.array(self.class_counts["train"]), self.config.holdout).sum())
         return {"train": stored["train"] - held_out, "holdout": held_out, "test": stored["test"]}
 
+    @property
+    def fingerprint(self) -> str:
+        """Of what the images are (classes, how many of each, mean and spread of the pixels), not of where they lie."""
+        facts = [self.classes, sorted(self.class_counts.items()), [f"{value:.6f}" for value in self.mean + self.std]]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
     def split(self, name: Split) -> ImageSet:
         """The images to train on, those a search is scored on, or those it must never see.
 

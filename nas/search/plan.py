@@ -1,6 +1,5 @@
 """What follows from a config once the space and the data are known."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -75,12 +74,6 @@ class Plan:
             step_times=forecast.step_times,
         )
 
-    def data_fingerprint(self) -> str:
-        """Of what the images are (classes, how many of each, mean and spread of the pixels), not of where they lie."""
-        data = self.data
-        facts = [data.classes, sorted(data.class_counts.items()), [f"{value:.6f}" for value in data.mean + data.std]]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
     def for_record(self) -> dict[str, Any]:
         """All that is needed to resume, and to know later what was done."""
         return {
@@ -91,7 +84,7 @@ class Plan:
             "train_steps": self.steps,
             "data": {
                 "summary": self.data.summary(),
-                "fingerprint": self.data_fingerprint(),
+                "fingerprint": self.data.fingerprint,
                 "classes": list(self.data.classes),
             },
             "environment": environment(),

@@ -76,7 +76,7 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
 def check_data(plan: Plan, run: Run) -> None:
     """Raise RunError where the data of a plan are not those that the run began with."""
     began_with = run.config.get("data")
-    if not isinstance(began_with, dict) or plan.data_fingerprint() != began_with.get("fingerprint"):
+    if not isinstance(began_with, dict) or plan.data.fingerprint != began_with.get("fingerprint"):
         was = printable(began_with.get("summary")) if isinstance(began_with, dict) else "not on record"
         raise RunError(
             f"{run.folder}: the data are not those that the run began with\nthen: {was}\nnow: {plan.data.summary()}"

@@ -1,27 +1,55 @@
-"""Training: the recipe, the one loop, accuracy."""
+"""Training: recipes, phases, the short loop of a search, the full one of a final model, accuracy."""
 
 from typing import TYPE_CHECKING, Any
 
+from nas.train.job import TrainJob, TrainResult, read_job
+from nas.train.options import FullOptions, RateSchedule, learning_rate
 from nas.train.recipe import OptimizerName, Recipe, TrainLength
+from nas.train.schedule import Growth, Phase, fixed, phases
 
 if TYPE_CHECKING:
+    from nas.train.full import TrainingDiverged, TrainingInterrupted, train_full
     from nas.train.loop import TrainingStep, TrainOutcome, accuracy, make_optimizer, train
 
 __all__ = [
+    "FullOptions",
+    "Growth",
     "OptimizerName",
+    "Phase",
+    "RateSchedule",
     "Recipe",
+    "TrainJob",
     "TrainLength",
     "TrainOutcome",
+    "TrainResult",
+    "TrainingDiverged",
+    "TrainingInterrupted",
     "TrainingStep",
     "accuracy",
+    "fixed",
+    "learning_rate",
     "make_optimizer",
+    "phases",
+    "read_job",
     "train",
+    "train_full",
 ]
+
+_WITH_TORCH = {
+    "TrainOutcome": "loop",
+    "TrainingDiverged": "full",
+    "TrainingInterrupted": "full",
+    "TrainingStep": "loop",
+    "accuracy": "loop",
+    "make_optimizer": "loop",
+    "train": "loop",
+    "train_full": "full",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from nas.train import loop
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(loop, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

@@ -1,0 +1,72 @@
+"""Checkpoints: each written whole or not at all, read without running any code that a file may hold."""
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from results import RunError, RunWriteError
+from results.durable import replace_atomically
+
+__all__ = ["Checkpoints"]
+
+KEEP = 2
+FORMAT = 1
+
+
+class Checkpoints:
+    """The checkpoints of one training, step-N.pt in a folder: the last two, and the best by what the caller says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, step: int, state: Mapping[str, Any], *, best_step: int | None) -> None:
+        """Write the state after `step` steps, then remove what is neither among the last two nor of `best_step`.
+
+        Raises:
+            RunWriteError: where the disk does not take it; the checkpoints before are then still there.
+        """
+        self.folder.mkdir(exist_ok=True)
+        path = self._path(step)
+        try:
+            replace_atomically(path, lambda file: torch.save({"format": FORMAT, "step": step, **state}, file))
+        except RuntimeError as error:  # torch's writer says so where the file under it failed
+            path.with_name(f".{path.name}.tmp").unlink(missing_ok=True)
+            raise RunWriteError(f"{path}: could not be written: {error}") from error
+        kept = {*self.steps()[-KEEP:], best_step}
+        for old in self.steps():
+            if old not in kept:
+                self._path(old).unlink(missing_ok=True)
+
+    def steps(self) -> list[int]:
+        """Of the checkpoints that are there, ascending."""
+        found = (re.fullmatch(r"step-([0-9]{1,12})\.pt", path.name) for path in self.folder.glob("step-*.pt"))
+        return sorted(int(match[1]) for match in found if match)
+
+    def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest checkpoint that can be read, None where there is none at all, and a note for each that cannot.
+
+        Raises:
+            RunError: where there are checkpoints, and all are damaged.
+        """
+        notes = []
+        for step in reversed(self.steps()):
+            path = self._path(step)
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+                if state["format"] != FORMAT or state["step"] != step:
+                    raise ValueError(f"its format is {state['format']!r} and its step {state['step']!r}")
+            except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                notes.append(f"{path}: is damaged and passed over: {reason}")
+            else:
+                return state, notes
+        if notes:
+            raise RunError("\n".join(["no checkpoint can be read; begin anew with another --out", *notes]))
+        return None, []
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step}.pt"

@@ -1,0 +1,109 @@
+"""The folder of one final training: config.json, metrics.jsonl, checkpoints/, and what is there at its end."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+from torch import nn
+
+from nas.train.checkpoint import Checkpoints
+from nas.train.job import CONFIG, RESULT, TrainConfig, TrainJob, TrainResult, read_config
+from nas.train.report import Metrics
+from results import RunError, RunWriteError, check_run_name
+from results.durable import AppendFile, read_bounded, replace_atomically, sync_folder, write_atomically
+
+__all__ = ["TrainFolder"]
+
+METRICS, CHECKPOINTS, MODEL, ARCH, LOCK = "metrics.jsonl", "checkpoints", "model.safetensors", "arch.json", ".lock"
+MAX_METRICS_BYTES = 1 << 30
+OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
+"""What an interrupted beginning may leave."""
+
+
+class TrainFolder:
+    """A context manager that holds the folder's lock: one training writes it at a time."""
+
+    def __init__(self, path: Path, job: TrainJob, data: tuple[str, str]) -> None:
+        """Begin `job` in a new or empty folder, or go on with it in its own; `data` as in `TrainConfig`.
+
+        Raises:
+            RunError: where the folder holds anything else, the data have changed, or another process is writing.
+            RunWriteError: where it cannot be written.
+        """
+        self.path = path
+        self.checkpoints = Checkpoints(path / CHECKPOINTS)
+        self._metrics: AppendFile | None = None
+        check_run_name(path.name)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunWriteError(f"{path}: could not be made: {error.strerror}") from error
+        self._lock = FileLock(path / LOCK, timeout=0, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunError(f"{path}: another process is training here; wait for it, or choose another name") from None
+        except OSError as error:
+            raise RunWriteError(f"{path / LOCK}: could not be locked: {error.strerror}") from error
+        try:
+            self._begin(job, data)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _begin(self, job: TrainJob, data: tuple[str, str]) -> None:
+        if (self.path / CONFIG).exists():
+            config = read_config(self.path)
+            if config.job != job.with_data(config.job.data.data, config.job.data.root):
+                raise RunError(f"{self.path}: holds another training already: choose another name, or resume it")
+            if config.data != data:
+                raise RunError(f"{self.path}: the data are not those that it began with, so that it cannot go on")
+            return
+        if others := sorted({path.name for path in self.path.iterdir()} - OURS):
+            raise RunError(f"{self.path}: must be a new or an empty folder, but holds {others[0]!r}")
+        write_atomically(self.path / CONFIG, TrainConfig(job=job, data=data).to_json())
+        sync_folder(self.path.absolute().parent)
+
+    def open_metrics(self, step: int) -> None:
+        """Open metrics.jsonl for lines after `step`; later ones, of steps that will be done again, are cut away."""
+        path, keep = self.path / METRICS, 0
+        if path.exists():
+            for line in read_bounded(path, MAX_METRICS_BYTES).splitlines(keepends=True):
+                if not line.endswith(b"\n") or _step_of(line) > step:
+                    break
+                keep += len(line)
+        self._metrics = AppendFile(path, keep=keep)
+
+    def append(self, metrics: Metrics) -> None:
+        assert self._metrics is not None, "metrics are opened before the first step"
+        self._metrics.append(metrics.to_json() + "\n")
+
+    def finish(self, network: nn.Module, job: TrainJob, result: TrainResult) -> None:
+        """Write the model and what is known of it; last of all result.json, which says that the training has ended."""
+        from safetensors.torch import save
+
+        weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+        content = save(weights, metadata={"format": "pt"})
+        replace_atomically(self.path / MODEL, lambda file: file.write(content))
+        write_atomically(self.path / ARCH, job.arch.to_json() + "\n")
+        write_atomically(self.path / RESULT, result.to_json())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._metrics is not None:
+            self._metrics.close()
+        self._lock.release()
+
+
+def _step_of(line: bytes) -> int:
+    """The step of a line; of a damaged one a number that no step has."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 1 << 62

@@ -1,0 +1,175 @@
+"""A final training as one frozen value, as config.json holds it, and what came of it. No torch here."""
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from nas.data import DATASETS, DataConfig
+from nas.device import Compute
+from nas.train.options import FullOptions
+from nas.train.recipe import TrainLength
+from nas.train.schedule import Phase, fixed, phases
+from results import RunError, environment
+from results.durable import read_bounded
+from scaling import ProgressiveRecipe
+from search_space import ArchSpec, parse_json
+from search_space.spec import check_integer
+
+__all__ = ["CONFIG", "RESULT", "TrainConfig", "TrainJob", "TrainResult", "read_config", "read_job", "read_result"]
+
+CONFIG, RESULT = "config.json", "result.json"
+SCHEMA_VERSION = 1
+MAX_BYTES = 1 << 20
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainJob:
+    """What is to be trained, on what, how, where.
+
+    Args:
+        arch: the network; its classes are the data's.
+        recipe: image sizes, regularisation, batch size.
+        options: optimizer, learning rate, averaging.
+        data: the data at the largest size that is trained at. They are made ready at `recipe.eval_size` too.
+        length: epochs or steps; the recipe's epochs are no more than what a caller may take it from.
+        compute: the device.
+        seed: of the weights, the order of images, augmentation and dropout.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    arch: ArchSpec
+    recipe: ProgressiveRecipe
+    options: FullOptions
+    data: DataConfig
+    length: TrainLength
+    compute: Compute
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        largest = self.recipe.train_size.last
+        if self.data.image_size != largest:
+            raise ValueError(
+                f"TrainJob.data.image_size must be the recipe's largest train size {largest}, got "
+                f"{self.data.image_size}"
+            )
+        check_integer("TrainJob", "seed", self.seed, 0, (1 << 31) - 1)
+
+    @property
+    def eval_data(self) -> DataConfig:
+        """The same data at the evaluation size."""
+        return replace(self.data, image_size=self.recipe.eval_size)
+
+    def anchored(self) -> "TrainJob":
+        """The same with absolute paths: a later session runs in another folder."""
+        place = self.data.data if self.data.data in DATASETS else str(_absolute(Path(self.data.data)))
+        return self.with_data(place, self.data.root and _absolute(self.data.root))
+
+    def with_data(self, data: str, root: Path | None) -> "TrainJob":
+        """The same on data that lie elsewhere."""
+        return replace(self, data=replace(self.data, data=data, root=root))
+
+    def total_steps(self, num_images: int) -> int:
+        return self.length.in_steps(num_images, self.recipe.batch_size)
+
+    def phases(self, total_steps: int) -> tuple[Phase, ...]:
+        grow = fixed if self.options.growth == "fixed" else phases
+        return grow(self.recipe, total_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """config.json of a training's folder. `data` are fingerprints of the images that are trained and evaluated on."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    schema_version: int = SCHEMA_VERSION
+    kind: str = "training"
+    job: TrainJob
+    data: tuple[str, str]
+    environment: dict[str, Any] = field(default_factory=environment)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, default=str, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """A finished training; result.json.
+
+    Args:
+        accuracy: share of the test images that the trained weights classify correctly at `eval_size`.
+        ema_accuracy: of the averaged weights, which model.safetensors holds.
+        holdout_accuracy, ema_holdout_accuracy: of the images held out of training, at its end.
+        num_test: test images.
+        eval_size: side in pixels.
+        steps: optimizer steps.
+        seconds: wall time in training and evaluation, over all of its resumptions.
+        params: trainable parameters.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    accuracy: float
+    ema_accuracy: float
+    holdout_accuracy: float
+    ema_holdout_accuracy: float
+    num_test: int
+    eval_size: int
+    steps: int
+    seconds: float
+    params: int
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The config of a training's folder.
+
+    Raises:
+        RunError: where there is none, it is of another kind of run, or it is damaged.
+    """
+    path = folder / CONFIG
+    text = _read(path)
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise RunError(f"{path}: is no JSON: {error}") from None
+    if not isinstance(record, dict) or record.get("kind") != "training":
+        raise RunError(f"{path}: must be of a training, as nas train makes it")
+    if record.get("schema_version") != SCHEMA_VERSION:
+        raise RunError(f"{path}: schema_version must be {SCHEMA_VERSION}, got {record.get('schema_version')!r}")
+    return _parse(TrainConfig, text, path)
+
+
+def read_job(folder: Path) -> TrainJob:
+    """What is trained in `folder`; errors as of `read_config`."""
+    return read_config(folder).job
+
+
+def read_result(folder: Path) -> TrainResult | None:
+    """What came of the training in `folder`, None where it has not ended."""
+    path = folder / RESULT
+    return _parse(TrainResult, _read(path), path) if path.exists() else None
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_bounded(path, MAX_BYTES).decode()
+    except UnicodeDecodeError:
+        raise RunError(f"{path}: is no text") from None
+
+
+def _parse(kind: type[Record], text: str, path: Path) -> Record:
+    try:
+        return parse_json(kind, text)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None

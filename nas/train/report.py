@@ -1,0 +1,74 @@
+"""What a final training tells while it runs. No torch here."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from nas.train.schedule import Phase
+
+__all__ = ["Metrics", "Now", "Progress", "Silent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """One evaluation on the held-out images; a line of metrics.jsonl.
+
+    Args:
+        step: optimizer steps done.
+        phase, image_size, lr: of the last of them.
+        loss: mean over the steps since the evaluation before.
+        accuracy, ema_accuracy: of the trained and of the averaged weights, at the evaluation size.
+        images_per_s: trained on, since the evaluation before or the resumption.
+        seconds: wall time of the training so far, evaluations and earlier sessions included.
+    """
+
+    step: int
+    phase: int
+    image_size: int
+    lr: float
+    loss: float
+    accuracy: float
+    ema_accuracy: float
+    images_per_s: float
+    seconds: float
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), allow_nan=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Now:
+    """Where a training stands after a step: `step` steps are done, the last in `phase` with this loss."""
+
+    step: int
+    total_steps: int
+    phase: Phase
+    phases: tuple[Phase, ...]
+    batch_size: int
+    loss: float
+
+
+class Progress(Protocol):
+    """Told of a training's events."""
+
+    def note(self, text: str) -> None:
+        """Something that a user should know."""
+
+    def step(self, now: Now) -> None:
+        """A step is done (on CUDA: some steps, since each look waits for the device)."""
+
+    def evaluated(self, metrics: Metrics) -> None:
+        """An evaluation is done and on record."""
+
+
+class Silent:
+    """A `Progress` that says nothing."""
+
+    def note(self, text: str) -> None:
+        pass
+
+    def step(self, now: Now) -> None:
+        pass
+
+    def evaluated(self, metrics: Metrics) -> None:
+        pass

@@ -1,0 +1,99 @@
+"""All that a final training carries from one step to the next, and its way into a checkpoint and back."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nas.device import Compute
+from nas.train.ema import Average
+from nas.train.job import TrainJob
+from nas.train.options import FullOptions
+from nas.train.rmsprop import RMSpropTF
+from search_space import build_network
+
+__all__ = ["TrainState", "full_optimizer"]
+
+
+def full_optimizer(network: nn.Module, options: FullOptions) -> torch.optim.Optimizer:
+    """The options' optimizer; weight decay on weights of convolutions and linear layers alone."""
+    groups: list[dict[str, Any]] = [
+        {"params": [weight for weight in network.parameters() if weight.ndim > 1]},
+        {"params": [weight for weight in network.parameters() if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    shared: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay}
+    match options.optimizer:
+        case "rmsprop":
+            return RMSpropTF(groups, momentum=options.momentum, **shared)
+        case "sgd":
+            nesterov = options.momentum > 0
+            return torch.optim.SGD(groups, momentum=options.momentum, nesterov=nesterov, fused=True, **shared)
+        case "adamw":
+            return torch.optim.AdamW(groups, fused=True, **shared)
+
+
+class TrainState:
+    """Attributes:
+    network: on the device, in training mode.
+    average: of its weights.
+    optimizer: of its weights.
+    mixing: what mixup and CutMix draw from. Dropout and stochastic depth draw from torch's own generator. The order
+        of images and their augmentation need no state: they follow from the seed and the step.
+    step: optimizer steps done.
+    loss_sum, loss_steps: of the losses since the last evaluation.
+    holdout: held-out accuracies of the trained and of the averaged weights at the last evaluation; 0 before the first.
+    best_step, best_accuracy: the evaluation with the best averaged weights so far; None and -1 before the first.
+    seconds: wall time until this session began.
+    """
+
+    def __init__(self, job: TrainJob) -> None:
+        """Before the first step. Seeds torch's own generator."""
+        self._compute: Compute = job.compute
+        torch.manual_seed(job.seed)
+        generator = torch.Generator().manual_seed(job.seed)
+        self.network = build_network(job.arch, drop_path=job.recipe.stochastic_depth, generator=generator)
+        job.compute.place(self.network)
+        self.network.train()
+        self.average = Average(self.network, job.options.ema_decay)
+        self.optimizer = full_optimizer(self.network, job.options)
+        self.mixing = torch.Generator().manual_seed(job.seed + 1)
+        self.step = 0
+        self.loss_sum: Tensor = torch.zeros((), dtype=torch.float64, device=job.compute.device)
+        self.loss_steps = 0
+        self.holdout = (0.0, 0.0)
+        self.best_step: int | None = None
+        self.best_accuracy = -1.0
+        self.seconds = 0.0
+
+    def to_dict(self, seconds: float) -> dict[str, Any]:
+        """Tensors and plain values, for a checkpoint after `seconds`."""
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "mixing": self.mixing.get_state(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self._compute.device) if self._compute.is_cuda else None,
+            "loss_sum": self.loss_sum,
+            "loss_steps": self.loss_steps,
+            "holdout": self.holdout,
+            "best_step": self.best_step,
+            "best_accuracy": self.best_accuracy,
+            "seconds": seconds,
+        }
+
+    def load(self, found: dict[str, Any]) -> None:
+        """Go on from a checkpoint's state of the same job."""
+        self.network.load_state_dict(found["network"])
+        self.average.network.load_state_dict(found["average"])
+        self.optimizer.load_state_dict(found["optimizer"])
+        self.mixing.set_state(found["mixing"])
+        torch.set_rng_state(found["random"])
+        if self._compute.is_cuda and found["cuda_random"] is not None:
+            torch.cuda.set_rng_state(found["cuda_random"], self._compute.device)
+        self.step = found["step"]
+        self.loss_sum = found["loss_sum"].to(self._compute.device)
+        self.loss_steps = found["loss_steps"]
+        self.holdout = found["holdout"]
+        self.best_step, self.best_accuracy = found["best_step"], found["best_accuracy"]
+        self.seconds = found["seconds"]

@@ -1,0 +1,216 @@
+"""`nas train`: what it takes for a network, a recipe and data, what it writes, how it ends."""
+
+import json
+import signal
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from nas.cli.training_line import TrainingLine, work_left
+from nas.train import Phase, TrainJob, read_job
+from nas.train.report import Metrics, Now
+from scaling import ProgressiveRecipe
+from search_space import ArchSpec, architecture, parse_json
+
+Nas = Callable[..., Any]
+QUICK = ("--data", "digits", "--steps", "6", "--batch-size", "16")
+
+
+@pytest.fixture(autouse=True)
+def _cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(digits_cache))
+
+
+@pytest.fixture
+def tiny(folder: Path, tiny_arch: ArchSpec) -> str:
+    """A file with a network of 10 classes."""
+    (folder / "tiny.json").write_text(tiny_arch.with_num_classes(3).to_json())
+    return "tiny.json"
+
+
+def job_of(name: str) -> TrainJob:
+    return read_job(Path("runs") / name)
+
+
+def test_a_network_is_trained_and_the_folder_is_whole(nas: Nas, tiny: str, tiny_arch: ArchSpec) -> None:
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a", "--json")
+    assert said.code == 0, said.err
+    document = said.document
+    assert (document["steps"], document["num_test"], document["run"]) == (6, 359, "runs/a")
+    assert document["key"] == tiny_arch.key, "its classes are the data's"
+    assert 0 <= document["ema_accuracy"] <= 1
+    run = Path("runs/a")
+    assert {path.name for path in run.iterdir()} >= {"config.json", "metrics.jsonl", "checkpoints", "result.json"}
+    assert (run / "model.safetensors").stat().st_size > 4 * tiny_arch.params
+    assert ArchSpec.from_json((run / "arch.json").read_text()) == tiny_arch
+    assert "digits: 10 classes, 16x16 pixels" in said.err
+    assert "averaged" in said.err
+    config = json.loads((run / "config.json").read_text())
+    assert config["environment"]["versions"]["torch"]
+    job = job_of("a")
+    assert (job.recipe.train_size.last, job.recipe.batch_size) == (16, 16)
+    assert (job.options.optimizer, job.options.lr) == ("rmsprop", 0.016)
+    again = nas("train", "--resume", "a")
+    assert again.code == 0
+    assert "test accuracy" in again.out
+    assert nas("describe", "runs/a/arch.json").code == 0
+
+
+def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
+    assert nas("scale", "--base", tiny, "--image-size", "16", "--sizes", "S,M", "--out", "kin").code == 0
+    for arch in ("runs/kin:M", "kin:M"):
+        out = arch.replace("/", "-").replace(":", "-")
+        said = nas("train", arch, *QUICK, "--optimizer", "sgd", "--lr", "0.1", "--out", out, "--growth", "fixed")
+        assert said.code == 0, said.err
+        recipe = parse_json(ProgressiveRecipe, Path("runs/kin/M.recipe.json").read_text())
+        job = job_of(out)
+        assert job.recipe.train_size == recipe.train_size
+        assert job.recipe.dropout == recipe.dropout
+        assert (job.recipe.batch_size, job.options.rate, job.options.lr) == (16, "one-cycle", 0.1)
+        assert job.options.growth == "fixed"
+    recipe_file = ("--recipe", "runs/kin/S.recipe.json")
+    assert nas("train", tiny, *QUICK, *recipe_file, "--out", "c").code == 0
+    said = nas("train", tiny, *QUICK, *recipe_file, "--image-size", "16")
+    assert (said.code, "--image-size has no effect" in said.err) == (2, True)
+    assert "has no member 'Z'" in nas("train", "kin:Z", *QUICK).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rule"),
+    [
+        ((), "an ARCH must be given, or a run with --resume"),
+        (("efficientnetv2-s",), "did you mean 'efficientnetv2_s'?"),
+        (("tiny.json", "--data", "digitz"), "did you mean digits"),
+        (("tiny.json", "--steps", "3", "--epochs", "3"), "either epochs or steps can be given"),
+        (("tiny.json", "--steps", "0"), "TrainLength must be above 0, got 0"),
+        (("tiny.json", "--steps", "3", "--image-size", "16"), "at least 1 for each of 4 phases, got 3"),
+        (("tiny.json", "--image-size", "16", "--batch-size", "5000"), "at most 1293, the train images, got 5000"),
+        (("tiny.json", "--lr", "-1"), "FullOptions.lr must be above 0, got -1"),
+        (("tiny.json", "--device", "tpu"), "Compute.device must be cpu, cuda or cuda:N"),
+        (("tiny.json", "--device", "cuda:99"), "CUDA devices here, got 'cuda:99'"),
+        (("tiny.json", "--threads", "4096"), "threads must be at most"),
+        (("tiny.json", "--recipe", "none.json"), "none.json: No such file"),
+        (("tiny.json", "--image-size", "16", "--out", ".x"), "must not begin with . or -, got '.x'"),
+        (("--resume", "gone"), "no run 'gone'"),
+        (("--resume", "gone", "--lr", "1"), "--lr cannot be given with --resume"),
+        (("tiny.json", "--resume", "gone"), "ARCH 'tiny.json' cannot be given with --resume"),
+    ],
+)
+def test_bad_input_is_named(nas: Nas, tiny: str, arguments: tuple[str, ...], rule: str) -> None:
+    said = nas("train", *arguments)
+    assert said.code == 2
+    assert said.out == ""
+    assert rule in said.err
+    assert "Traceback" not in said.err
+    assert not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+def test_a_search_is_no_training(nas: Nas, a_run: Path) -> None:
+    said = nas("train", "--resume", "first")
+    assert (said.code, "must be of a training" in said.err) == (2, True)
+
+
+def test_a_lost_loss_is_a_failure(nas: Nas, tiny: str) -> None:
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--optimizer", "sgd", "--lr", "1e30", "--out", "a")
+    assert said.code == 1
+    assert "the loss was not finite at step" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_signal_ends_with_a_checkpoint_and_says_how_to_go_on(
+    nas: Nas, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = TrainingLine.step
+
+    def step(self: TrainingLine, now: Now) -> None:
+        plain(self, now)
+        if now.step == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(TrainingLine, "step", step)
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a")
+    assert said.code == 130
+    assert "stopped after step 3 of 6, which is kept; to go on: nas train --resume runs/a" in said.err
+    assert not Path("runs/a/result.json").exists()
+    monkeypatch.setattr(TrainingLine, "step", plain)
+    said = nas("train", "--resume", "runs/a", "--checkpoint-seconds", "1")
+    assert said.code == 0
+    assert "goes on after step 3" in said.err
+
+
+def test_without_a_recipe_a_published_network_has_its_own(
+    nas: Nas, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nas.cli import train as module
+
+    name, arch, recipe = module._network(module.Config(arch="efficientnetv2_m", preset="released"))
+    assert (name, arch) == ("efficientnetv2_m", architecture("efficientnetv2_m"))
+    assert recipe.train_size == (192, 384)
+    assert (recipe.eval_size, recipe.epochs, recipe.batch_size) == (480, 350, 128)
+
+
+def now(step: int = 5) -> Now:
+    phases = tuple(
+        Phase(index=index, image_size=size, randaugment=0, mixup=0, cutmix=0, dropout=0, steps=10)
+        for index, size in enumerate((10, 20))
+    )
+    return Now(step=step, total_steps=20, phase=phases[step > 10], phases=phases, batch_size=8, loss=1.25)
+
+
+def test_work_left_counts_pixels() -> None:
+    assert work_left(now(5)) == 5 + 10 * 4
+    assert work_left(now(15)) == 5
+    assert work_left(now(20)) == 0
+
+
+def test_the_live_line() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=200)
+    with TrainingLine(console) as line:
+        assert str(line.__rich__()) == "getting ready"
+        line.step(now(4))
+        line.evaluated(
+            Metrics(
+                step=4,
+                phase=0,
+                image_size=10,
+                lr=0.1,
+                loss=1.0,
+                accuracy=0.5,
+                ema_accuracy=0.25,
+                images_per_s=9.0,
+                seconds=1.0,
+            )
+        )
+        for step in (4, 5):
+            line.step(now(step))
+        shown = str(line.__rich__())
+    assert shown.startswith("step 5/20 | phase 1/2 | 10 px | loss 1.250 | accuracy 0.2500 | ")
+    assert "images/s" in shown
+    assert shown.endswith(" left")
+
+
+def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for split, rows in (("train", range(300)), ("test", range(300, 360))):
+        for row in rows:
+            place = folder / "here" / split / str(digits.target[row])
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((digits.images[row] * 15).astype("uint8")).save(place / f"{row}.png")
+    options = ("--steps", "4", "--batch-size", "16", "--image-size", "16", "--out", "a")
+    assert nas("train", tiny, "--data", "here", *options).code == 0
+    Path("runs/a/result.json").unlink()
+    (folder / "here").rename(folder / "there")
+    said = nas("train", "--resume", "a")
+    assert (said.code, "does not exist" in said.err) == (2, True)
+    said = nas("train", "--resume", "a", "--data", "there")
+    assert said.code == 0, said.err
+    (folder / "there/test/0").joinpath("more.png").write_bytes(next((folder / "there/test/1").iterdir()).read_bytes())
+    said = nas("train", "--resume", "a", "--data", "there")
+    assert (said.code, "the data are not those" in said.err) == (2, True)
