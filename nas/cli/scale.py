@@ -10,6 +10,7 @@ from tyro.conf import Suppress, arg
 
 from nas.cli.base import FoundBase, find_base
 from nas.cli.console import print_json, print_note
+from nas.cli.family_training import NEEDS_TRAIN, TrainOptions, train_family, trained_text
 from nas.cli.part_times import StepOptions, step_time_table
 from nas.cli.runs import RUNS
 from nas.cli.scaled import family_text, member_document
@@ -39,7 +40,7 @@ FAMILY, BASE, DEFAULT_SIZES = "family.json", "S", "S,M,L"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(StepOptions):
+class Config(TrainOptions, StepOptions):
     """One network becomes a family: wider, deeper and on larger images together, each member with a training recipe.
 
     Example: nas scale --base S
@@ -49,7 +50,10 @@ class Config(StepOptions):
     nas scale --run my-run --target M=2x,L=4x --by step-time
 
     A folder is written: family.json, and for each member NAME.json (a network that every command takes) and
-    NAME.recipe.json (image sizes, RandAugment, mixup, dropout, from the first phase to the last).
+    NAME.recipe.json (image sizes, RandAugment, mixup, dropout, from the first phase to the last). With --train each
+    member is trained to a final model:
+
+    nas scale --run my-run --target M=2x --train --data DIR --epochs 100
     """
 
     base: Annotated[str, arg(metavar="BASE")] = "S"
@@ -93,6 +97,9 @@ def run(config: Config) -> int:
         raise ValueError("either sizes or target can be given")
     if "by" in config.given and config.target is None:
         raise ValueError("--by says what a --target is of, and none is given")
+    typed = [name for name in NEEDS_TRAIN if name in config.given]
+    if typed and not config.train:
+        raise ValueError(f"--{typed[0].replace('_', '-')} is of a training: it needs --train")
     found = find_base(config.base, run=config.run, image_size=config.image_size, num_classes=config.num_classes)
     compound = Compound(max_image_size=config.max_image_size, rounding=Rounding.parse(config.rounding))
     targets = parse_targets(config.target) if config.target is not None else []
@@ -113,6 +120,11 @@ def run(config: Config) -> int:
     notes = [_missed(target, reached[target.name], config.by) for target in targets if not reached[target.name].reached]
     for note in notes:
         print_note(f"note: {note}")
+    if not config.json:
+        print(f"base: {found.told}\n")
+        print(family_text(family, table))
+        print(_where(folder, family))
+    trained = train_family(config, folder, family) if config.train else []
     if config.json:
         print_json(
             {
@@ -122,16 +134,22 @@ def run(config: Config) -> int:
                 "targets": [
                     {"asked": str(target), "by": config.by, "share": reached[target.name].share} for target in targets
                 ],
+                "trained": [each.to_dict() for each in trained],
                 "notes": notes,
             }
         )
-        return 0
-    print(f"base: {found.told}\n")
-    print(family_text(family, table))
-    shown, largest = printable(str(folder)), family.members[-1]
-    print(f"\n{shown}/ holds {FAMILY}, and of each member its network and its recipe")
-    print(f"\n  nas describe {shown}/{largest.name}.json --image-size {largest.recipe.eval_size}")
+    elif trained:
+        print(f"\n{trained_text(trained)}")
     return 0
+
+
+def _where(folder: Path, family: Family) -> str:
+    shown, largest = printable(str(folder)), family.members[-1]
+    return (
+        f"\n{shown}/ holds {FAMILY}, and of each member its network and its recipe\n"
+        f"\n  nas describe {shown}/{largest.name}.json --image-size {largest.recipe.eval_size}"
+        f"\n  nas train {shown}:{largest.name} --data DIR"
+    )
 
 
 def _reached(

@@ -23,7 +23,7 @@ from scaling import Family, Place, Preset, ProgressiveRecipe
 from search_space import ArchSpec
 from search_space.files import parse_json, read_text
 
-__all__ = ["Config", "run"]
+__all__ = ["Config", "new_job", "run", "train_job"]
 
 FAMILY = "family.json"
 DEFAULT_BATCH_SIZE = 128
@@ -104,13 +104,23 @@ def run(config: Config) -> int:
         Failed: where the loss was not finite.
         KeyboardInterrupt: where a signal asked for a stop; a checkpoint is written.
     """
-    job, folder = _resumed(config) if config.resume is not None else _new(config)
+    job, folder = _resumed(config) if config.resume is not None else new_job(config)
+    how_to_go_on = f"to go on: nas train --resume {printable(str(folder))}"
+    result = train_job(job, folder, how_to_go_on=how_to_go_on, checkpoint_every_s=config.checkpoint_seconds)
+    if config.json:
+        print_json(_document(job, folder, result))
+    else:
+        print(_text(job, folder, result))
+    return 0
+
+
+def train_job(job: TrainJob, folder: Path, *, how_to_go_on: str, checkpoint_every_s: float) -> TrainResult:
+    """Train in the folder, with a live line; where it is interrupted, what is kept and how to go on is said."""
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
 
-    how_to_go_on = f"to go on: nas train --resume {printable(str(folder))}"
     try:
         with TrainingLine() as progress:
-            result = train_full(job, folder, progress=progress, checkpoint_every_s=config.checkpoint_seconds)
+            return train_full(job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s)
     except TrainingDiverged as error:
         raise Failed(str(error)) from error
     except TrainingInterrupted as error:
@@ -120,11 +130,6 @@ def run(config: Config) -> int:
         if (folder / "config.json").exists():
             print_note(f"what the last checkpoint holds is kept; {how_to_go_on}")
         raise
-    if config.json:
-        print_json(_document(job, folder, result))
-    else:
-        print(_text(job, folder, result))
-    return 0
 
 
 def _resumed(config: Config) -> tuple[TrainJob, Path]:
@@ -139,7 +144,12 @@ def _resumed(config: Config) -> tuple[TrainJob, Path]:
     return job.with_data(data, root), folder
 
 
-def _new(config: Config) -> tuple[TrainJob, Path]:
+def new_job(config: Config) -> tuple[TrainJob, Path]:
+    """What a command asks for, and the folder that it goes to.
+
+    Raises:
+        ValueError: for no such network or data, or a value that breaks a rule.
+    """
     if config.arch is None:
         raise ValueError("an ARCH must be given, or a run with --resume")
     if config.epochs is not None and config.steps is not None:

@@ -195,3 +195,28 @@ def test_a_run_without_a_winner_is_no_base(nas: Nas, folder: Path) -> None:
     said = nas("scale", "--run", "none")
     assert said.code == 2
     assert "no network was measured in full" in said.err
+
+
+@pytest.mark.slow
+def test_the_family_is_trained(nas: Nas, folder: Path, tiny_arch: ArchSpec, one_thread: None) -> None:
+    Path("tiny.json").write_text(tiny_arch.to_json())
+    flags = ("--base", "tiny.json", "--image-size", "8", "--sizes", "S,M", "--train", "--epochs", "1")
+    flags += ("--train-batch-size", "256", "--optimizer", "sgd", "--json")
+    said = nas("scale", *flags)
+    assert said.code == 0, said.err
+    assert [each["name"] for each in said.document["trained"]] == ["S", "M"]
+    for each, member in zip(said.document["trained"], said.document["members"], strict=True):
+        assert each["params"] == member["params"]
+        assert 0 <= each["ema_accuracy"] <= 1
+        assert ArchSpec.from_json((Path(each["folder"]) / "arch.json").read_text()).key == member["key"]
+    models = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("model.safetensors")}
+    assert len(models) == 2
+    again = nas("scale", *flags)
+    assert again.document["trained"] == said.document["trained"]
+    assert {path: path.stat().st_mtime_ns for path in models} == models
+
+
+def test_options_of_a_training_need_one(nas: Nas) -> None:
+    said = nas("scale", "--epochs", "3")
+    assert said.code == 2
+    assert "--epochs is of a training: it needs --train" in said.err
