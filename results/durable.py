@@ -5,12 +5,13 @@ file outside it. Modes are 0644 less the umask: another user may read a run wher
 """
 
 import contextlib
+import io
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import IO, Any, Self, cast
 
 __all__ = [
     "AppendFile",
@@ -78,7 +79,22 @@ def _write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def replace_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+class _WholeWrites(io.RawIOBase):
+    """A descriptor as a file: each write writes all or raises."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        _write_all(self._descriptor, data)
+        return memoryview(data).nbytes
+
+
+def replace_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Replace `path` by what `write` puts into a file, so that a reader, or a machine after a crash, sees the old or
     the new and nothing else.
 
@@ -88,10 +104,12 @@ def replace_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(temporary, flags, FILE_MODE), "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(temporary, flags, FILE_MODE)
+        try:
+            write(cast(IO[bytes], _WholeWrites(descriptor)))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:

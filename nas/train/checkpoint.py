@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,19 @@ from results import RunError, RunWriteError
 from results.durable import replace_atomically
 
 __all__ = ["Checkpoints"]
+
+_DAMAGE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
+"""What torch.load says of a file whose bytes are not what was written depends on where they are wrong."""
 
 KEEP = 2
 FORMAT = 1
@@ -59,7 +73,7 @@ class Checkpoints:
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 if state["format"] != FORMAT or state["step"] != step:
                     raise ValueError(f"its format is {state['format']!r} and its step {state['step']!r}")
-            except (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+            except _DAMAGE as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 notes.append(f"{path}: is damaged and passed over: {reason}")
             else:

@@ -59,6 +59,8 @@ def test_a_network_is_trained_and_the_folder_is_whole(nas: Nas, tiny: str, tiny_
     assert again.code == 0
     assert "test accuracy" in again.out
     assert nas("describe", "runs/a/arch.json").code == 0
+    said = nas("pareto", "a")
+    assert (said.code, "is of a training (nas train), not of a search" in said.err) == (2, True)
 
 
 def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
