@@ -164,7 +164,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     length = (
         TrainLength(steps=config.steps)
         if config.steps is not None
-        else TrainLength(epochs=config.epochs or recipe.epochs)
+        else TrainLength(epochs=recipe.epochs if config.epochs is None else config.epochs)
     )
     data = DataConfig(
         data=config.data, image_size=recipe.train_size.last, root=config.data_root, holdout=config.holdout

@@ -90,6 +90,7 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
         (("tiny.json", "--data", "digitz"), "did you mean digits"),
         (("tiny.json", "--steps", "3", "--epochs", "3"), "either epochs or steps can be given"),
         (("tiny.json", "--steps", "0"), "TrainLength must be above 0, got 0"),
+        (("tiny.json", "--epochs", "0"), "TrainLength must be above 0, got 0"),
         (("tiny.json", "--steps", "3", "--image-size", "16"), "at least 1 for each of 4 phases, got 3"),
         (("tiny.json", "--image-size", "16", "--batch-size", "5000"), "at most 1293, the train images, got 5000"),
         (("tiny.json", "--lr", "-1"), "FullOptions.lr must be above 0, got -1"),
