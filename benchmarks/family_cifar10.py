@@ -26,6 +26,7 @@ from scipy.stats import t as student_t
 from search_cifar10 import task_of
 
 from nas.cli.base import find_base
+from nas.cli.part_times import part_timer
 from nas.isolate import run_in_child
 from nas.measure.family_times import StepTimeTable, places_by_step_time
 from nas.measure.report import Setting
@@ -61,13 +62,7 @@ def plan(arguments: argparse.Namespace) -> None:
         image_size=task.data.image_size,
     )
 
-    def time_parts(parts: Any) -> Any:
-        outcome = run_in_child("nas.measure.report:calibrate_space", setting, parts, deadline_s=DEADLINE_S)
-        if outcome.ended != "returned":
-            raise RuntimeError(outcome.reason)
-        return outcome.value
-
-    table = StepTimeTable(time_parts, setting.image_size, space.reference)
+    table = StepTimeTable(part_timer(setting), setting.image_size, space.reference)
     rows = [{"way": "base", "member": "S", "predicted": 1.0, "arch": json.loads(base.arch.to_json())}]
     for way, compound in WAYS.items():
         for name, found in places_by_step_time(table, base, parse_targets(TARGETS), compound).items():

@@ -1,12 +1,13 @@
 """One base network into a family: compound coefficients, members, the training recipe of each. No torch here."""
 
 from scaling.compound import Base, Compound, MemberShape
-from scaling.family import SIZES, Family, Member, Place, parse_sizes
+from scaling.family import FAMILY_FILE, SIZES, Family, Member, Place, parse_sizes
 from scaling.recipe import PRESETS, Preset, ProgressiveRecipe, Ramp, SizeRamp, recipe_of
 from scaling.rounding import Rounding
 from scaling.targets import TARGETS_BY, Found, Target, TargetBy, find_places, parse_targets
 
 __all__ = [
+    "FAMILY_FILE",
     "PRESETS",
     "SIZES",
     "TARGETS_BY",

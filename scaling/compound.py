@@ -23,7 +23,7 @@ from search_space.ops import output_size
 from search_space.spec import MAX_DEPTH, MAX_WIDTH, ArchSpec, StageSpec, check_integer
 from search_space.unrounded import Unrounded
 
-__all__ = ["Base", "Compound", "MemberShape", "last_size"]
+__all__ = ["SIZE_STEP", "Base", "Compound", "MemberShape", "even_size", "last_size"]
 
 PHI_LIMIT = 20.0
 SIZE_STEP = 2
@@ -115,7 +115,7 @@ class Compound:
             if not -PHI_LIMIT <= value <= PHI_LIMIT:
                 raise ValueError(f"phi must be from {-PHI_LIMIT:g} to {PHI_LIMIT:g}, got {value:g}")
         eval_size = self._eval_size(base, phi)
-        train_size = min(eval_size, _even(eval_size * base.train_size / base.eval_size))
+        train_size = min(eval_size, even_size(eval_size * base.train_size / base.eval_size))
         arch = base.arch
         if phi or depth_phi:
             stem = self._width(_stem_width(base), arch.stem.width, phi)
@@ -129,7 +129,7 @@ class Compound:
     def _eval_size(self, base: Base, phi: float) -> int:
         cap = base.eval_size * 480 / 384 if self.max_image_size is None else self.max_image_size
         # The base, too, keeps to a cap that was asked for.
-        return min(_even(base.eval_size * self.resolution**phi), int(cap))
+        return min(even_size(base.eval_size * self.resolution**phi), int(cap))
 
     def _width(self, unrounded: float, of_base: int, phi: float) -> int:
         growth = self.width**phi
@@ -192,5 +192,6 @@ def _clamp(value: int, of_base: int, phi: float) -> int:
     return max(value, of_base) if phi > 0 else min(value, of_base) if phi < 0 else of_base
 
 
-def _even(size: float) -> int:
+def even_size(size: float) -> int:
+    """The nearest even number of pixels, at least 8."""
     return max(8, int(size / SIZE_STEP + 0.5) * SIZE_STEP)

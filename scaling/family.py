@@ -9,7 +9,7 @@ from scaling.recipe import PRESETS, Preset, ProgressiveRecipe, recipe_of
 from search_space.files import parse_json
 from search_space.spec import ArchSpec
 
-__all__ = ["SIZES", "Family", "Member", "Place", "parse_sizes"]
+__all__ = ["FAMILY_FILE", "SIZES", "Family", "Member", "Place", "parse_sizes"]
 
 SIZES: dict[str, float] = {"S": 0.0, "M": 1.0, "L": 2.75, "XL": 4.0}
 """phi of a size's name. The published XL is on no rule that gives M and L: this one's is 5 % smaller."""

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
-from scaling.compound import MIN_LAST_SIZE, Base, MemberShape, last_size
+from scaling.compound import MIN_LAST_SIZE, SIZE_STEP, Base, MemberShape, even_size, last_size
 from search_space.catalog import architecture
 from search_space.spec import check_integer
 
@@ -20,7 +20,6 @@ Preset = Literal["paper", "released"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 
 EPOCHS, PHASES, STOCHASTIC_DEPTH = 350, 4, 0.2
-SIZE_STEP = 2
 
 
 class Ramp(NamedTuple):
@@ -131,7 +130,7 @@ def recipe_of(member: MemberShape, base: Base, phi: float, preset: Preset = "pap
         sizes = {name: shared[name] for name in ("train_size", "eval_size")}
     else:
         shared = _between(_TABLES[preset], phi)
-        first = _even(member.train_size * shared["train_size"].first / shared["train_size"].last)
+        first = even_size(member.train_size * shared["train_size"].first / shared["train_size"].last)
         while last_size(member.arch, first) < MIN_LAST_SIZE and first < member.train_size:
             first += SIZE_STEP
         train_size = SizeRamp(min(first, member.train_size), member.train_size)
@@ -158,7 +157,3 @@ def _between(rows: tuple[_Row, ...], phi: float) -> dict[str, Any]:
         name: Ramp(*map(mean, getattr(low, name), getattr(high, name)))
         for name in ("train_size", "randaugment", "mixup", "cutmix", "dropout")
     }
-
-
-def _even(size: float) -> int:
-    return max(8, int(size / SIZE_STEP + 0.5) * SIZE_STEP)

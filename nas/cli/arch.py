@@ -10,7 +10,7 @@ from search_space import ARCHITECTURES, Published, published
 from search_space.files import read_text, unknown_name
 from search_space.spec import ArchSpec
 
-__all__ = ["NamedArch", "find_arch"]
+__all__ = ["NamedArch", "arch_of_trial", "find_arch"]
 
 FILE_IMAGE_SIZE = 224
 
@@ -27,13 +27,13 @@ class NamedArch:
     published: Published | None = None
 
 
-def _from_run(run_text: str, index: int) -> NamedArch:
-    run = open_run(run_text)
+def arch_of_trial(run: Run, index: int, *, name: str) -> NamedArch:
+    """The network of a run's trial. Raises RunError where there is no such trial."""
     trial = run.trial(index)
     image_size = run.config.get("image_size")
     if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1:
         image_size = FILE_IMAGE_SIZE
-    return NamedArch(name=f"{run_text}:{index}", arch=trial.arch, image_size=image_size, run=run)
+    return NamedArch(name=name, arch=trial.arch, image_size=image_size, run=run)
 
 
 def find_arch(text: str) -> NamedArch:
@@ -54,7 +54,7 @@ def find_arch(text: str) -> NamedArch:
             message = str(error)
             raise ValueError(message if message.startswith(text) else f"{text}: {message}") from None
     if of_run := re.fullmatch(r"(.+):([0-9]{1,9})", text):
-        return _from_run(of_run[1], int(of_run[2]))
+        return arch_of_trial(open_run(of_run[1]), int(of_run[2]), name=f"{of_run[1]}:{int(of_run[2])}")
     raise ValueError(
         f"{unknown_name('network', text, ARCHITECTURES)} (or give a file that ends in .json, or RUN:TRIAL)"
     )

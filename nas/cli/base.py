@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from nas.cli.arch import NamedArch, find_arch
+from nas.cli.arch import NamedArch, arch_of_trial, find_arch
 from nas.cli.runs import open_run
 from nas.text import printable
 from results import Run, RunError
@@ -42,7 +42,7 @@ def find_base(text: str, *, run: str | None, image_size: int | None, num_classes
     """
     if run is not None and text != "S":
         raise ValueError(f"--run RUN makes the run's winner the base S, so --base must be S or left out, got {text!r}")
-    named, told = _winner(run) if run is not None else (find_arch(_SHORT.get(text.upper(), text)), "")
+    named, told = _winner(open_run(run)) if run is not None else (find_arch(_SHORT.get(text.upper(), text)), "")
     arch, unrounded, from_space = _unrounded(named)
     train_size, eval_size = _sizes(named, image_size)
     batch_size = named.run.config.get("batch_size") if named.run is not None else PUBLISHED_BATCH_SIZE
@@ -58,12 +58,11 @@ def find_base(text: str, *, run: str | None, image_size: int | None, num_classes
     return FoundBase(base=base, told=f"{told or printable(named.name)}; {widths}", run=named.run)
 
 
-def _winner(text: str | None) -> tuple[NamedArch, str]:
-    run = open_run(text or "")
+def _winner(run: Run) -> tuple[NamedArch, str]:
     best = run.best()
     if best is None:
         raise RunError(f"{run.folder}: no network was measured in full within the run's limits")
-    named = find_arch(f"{run.folder}:{best.trial}")
+    named = arch_of_trial(run, best.trial, name=f"{run.folder}:{best.trial}")
     return named, f"the winner of {printable(run.folder.name)}, trial {best.trial} (reward {best.reward:.4f})"
 
 
@@ -71,7 +70,6 @@ def _unrounded(named: NamedArch) -> tuple[ArchSpec, Unrounded, bool]:
     """The network, its numbers before rounding, and whether any of them is known."""
     if named.published is not None and named.published.unrounded is not None:
         return named.arch, named.published.unrounded, True
-    plain = Unrounded.of(named.arch)
     if named.run is not None:
         try:
             space = parse_json(Space, json.dumps(named.run.config.get("space")))
@@ -79,7 +77,7 @@ def _unrounded(named: NamedArch) -> tuple[ArchSpec, Unrounded, bool]:
         except ValueError as error:
             raise RunError(f"{named.run.folder / 'config.json'}: space: {error}") from None
         return arch, found, found != Unrounded.of(arch)
-    return named.arch, plain, False
+    return named.arch, Unrounded.of(named.arch), False
 
 
 def _sizes(named: NamedArch, image_size: int | None) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from nas.measure.report import Setting
 from nas.train import Recipe
 from search_space import ArchSpec, Space, StageChoices
 
-__all__ = ["StepOptions", "step_time_table"]
+__all__ = ["StepOptions", "part_timer", "step_time_table"]
 
 BATCH_SIZE = 32
 
@@ -47,7 +47,7 @@ def step_time_table(options: StepOptions, found: FoundBase) -> StepTimeTable:
         f"step times are of {conditions.device}, batch {setting.batch_size}, {setting.image_size} px, "
         f"{setting.compute.dtype}, threads {setting.compute.threads}"
     )
-    return StepTimeTable(_timer(setting), setting.image_size, setting.space.reference)
+    return StepTimeTable(part_timer(setting), setting.image_size, setting.space.reference)
 
 
 def _setting(options: StepOptions, found: FoundBase) -> Setting:
@@ -96,7 +96,9 @@ def _space_of(arch: ArchSpec, image_size: int) -> Space:
     )
 
 
-def _timer(setting: Setting) -> Callable[[Sequence[Part]], Calibration]:
+def part_timer(setting: Setting) -> Callable[[Sequence[Part]], Calibration]:
+    """Times parts under the setting, in a child."""
+
     def time_parts(parts: Sequence[Part]) -> Calibration:
         print_note(f"timing {len(parts)} parts ...")
         call = "nas.measure.report:calibrate_space"

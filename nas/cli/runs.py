@@ -1,10 +1,12 @@
-"""RUN on a command line: a run's folder, or its name below runs/."""
+"""RUN on a command line: a run's folder, or its name below runs/; and the folders of new ones."""
 
+import re
+from datetime import datetime
 from pathlib import Path
 
-from results import Run, RunError
+from results import Run, RunError, check_run_name
 
-__all__ = ["RUNS", "find_run", "open_run"]
+__all__ = ["RUNS", "dated_folder", "find_run", "open_run", "plain_name", "typed_folder"]
 
 RUNS = Path("runs")
 MAX_LISTED = 10
@@ -32,3 +34,26 @@ def find_run(text: str) -> Path:
 def open_run(text: str) -> Run:
     """The run that `text` means, read."""
     return Run(find_run(text))
+
+
+def typed_folder(out: str) -> Path:
+    """What --out means: a name below runs/, or a path.
+
+    Raises:
+        ValueError: for a last part that is no run's name.
+    """
+    path = Path(out)
+    check_run_name(path.name)
+    return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+
+
+def dated_folder(name: str) -> Path:
+    """A folder below runs/ that is not there yet, called after `name` and the time."""
+    stamped = f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    names = (stamped, *(f"{stamped}-{number}" for number in range(2, 1000)))
+    return next(folder for folder in (RUNS / name for name in names) if not folder.exists())
+
+
+def plain_name(text: str) -> str:
+    """`text` as a part of a run's name; empty where nothing of it can be."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:40]

@@ -1,6 +1,5 @@
 """`nas scale`: one network into a family, each member with its training recipe."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,14 @@ from nas.cli.base import FoundBase, find_base
 from nas.cli.console import print_json, print_note
 from nas.cli.family_training import NEEDS_TRAIN, TrainOptions, train_family, trained_text
 from nas.cli.part_times import StepOptions, step_time_table
-from nas.cli.runs import RUNS
+from nas.cli.runs import RUNS, plain_name, typed_folder
 from nas.cli.scaled import family_text, member_document
 from nas.measure.family_times import StepTimeTable, places_by_step_time
 from nas.text import printable
-from results import RunError, check_run_name
+from results import RunError
 from results.durable import read_bounded, write_atomically
 from scaling import (
+    FAMILY_FILE,
     Compound,
     Family,
     Found,
@@ -36,7 +36,7 @@ from search_space.files import MAX_BYTES
 
 __all__ = ["Config", "run"]
 
-FAMILY, BASE, DEFAULT_SIZES = "family.json", "S", "S,M,L"
+BASE, DEFAULT_SIZES = "S", "S,M,L"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +105,14 @@ def run(config: Config) -> int:
     targets = parse_targets(config.target) if config.target is not None else []
     if any(target.name == BASE for target in targets):
         raise ValueError(f"a target cannot be called {BASE}: that is the base")
-    places = parse_sizes(config.sizes or DEFAULT_SIZES) if not targets else {}
     timed = config.step_times or (bool(targets) and config.by == "step-time")
     table = step_time_table(config, found) if timed else None
     reached = _reached(config.by, targets, found, compound, table)
     if targets:
         places = {BASE: Place(0.0, 0.0)} | {name: each.place for name, each in reached.items()}
         places = dict(sorted(places.items(), key=lambda item: item[1]))
+    else:
+        places = parse_sizes(config.sizes or DEFAULT_SIZES)
     family = Family.of(found.base, places, compound, config.recipe)
     if table is not None:
         table.time([found.base.arch, *(member.arch for member in family.members)])
@@ -146,7 +147,7 @@ def run(config: Config) -> int:
 def _where(folder: Path, family: Family) -> str:
     shown, largest = printable(str(folder)), family.members[-1]
     return (
-        f"\n{shown}/ holds {FAMILY}, and of each member its network and its recipe\n"
+        f"\n{shown}/ holds {FAMILY_FILE}, and of each member its network and its recipe\n"
         f"\n  nas describe {shown}/{largest.name}.json --image-size {largest.recipe.eval_size}"
         f"\n  nas train {shown}:{largest.name} --data DIR"
     )
@@ -177,23 +178,21 @@ def _missed(target: Target, found: Found, by: TargetBy) -> str:
 
 def _folder(config: Config, found: FoundBase) -> Path:
     if config.out is not None:
-        path = Path(config.out)
-        check_run_name(path.name)
-        return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+        return typed_folder(config.out)
     name = found.run.folder.name if found.run is not None else Path(config.base).stem
-    return RUNS / f"family-{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.')[:40] or 'base'}"
+    return RUNS / f"family-{plain_name(name) or 'base'}"
 
 
 def _write(folder: Path, family: Family) -> None:
     """The family's files, where no other family's are; an equal one stays as it is."""
     files = family.files()
-    if (folder / FAMILY).exists() or (folder / FAMILY).is_symlink():
-        if read_bounded(folder / FAMILY, MAX_BYTES) != files[FAMILY].encode():
+    if (folder / FAMILY_FILE).exists() or (folder / FAMILY_FILE).is_symlink():
+        if read_bounded(folder / FAMILY_FILE, MAX_BYTES) != files[FAMILY_FILE].encode():
             raise RunError(f"{folder}: holds another family already: choose another folder with --out")
     elif folder.exists() and (not folder.is_dir() or any(path.name not in files for path in folder.iterdir())):
         # An interrupted writing of the same family may be gone on with.
         raise RunError(f"{folder}: is there already and holds no family: choose another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     # Last what says that the rest is there.
-    for name, text in sorted(files.items(), key=lambda item: item[0] == FAMILY):
+    for name, text in sorted(files.items(), key=lambda item: item[0] == FAMILY_FILE):
         write_atomically(folder / name, text)

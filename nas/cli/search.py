@@ -1,8 +1,6 @@
 """`nas search`: run a search, or go on with one."""
 
-import re
 from dataclasses import dataclass, fields
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,9 @@ from tyro.conf import Suppress
 
 from nas.cli.console import Failed, print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
-from nas.cli.runs import RUNS, find_run
+from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
-from results import Run, check_run_name
+from results import Run
 from search_space import SPACES
 
 __all__ = ["Config", "run"]
@@ -44,14 +42,9 @@ class Config(SearchConfig):
 
 def _new_folder(config: Config) -> Path:
     if config.out is not None:
-        path = Path(config.out)
-        check_run_name(path.name)
-        return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+        return typed_folder(config.out)
     space = config.space if config.space in SPACES else Path(config.space).stem
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", space).strip("-.")[:40] or "search"
-    name = f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
-    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
-    return next(folder for folder in (RUNS / name for name in names) if not folder.exists())
+    return dated_folder(plain_name(space) or "search")
 
 
 def _search_config(config: Config) -> SearchConfig:

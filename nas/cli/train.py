@@ -1,8 +1,6 @@
 """`nas train`: one network to a final model, progressively."""
 
-import re
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,21 +9,19 @@ from tyro.conf import Positional, Suppress, arg
 from nas.cli.arch import NamedArch, find_arch
 from nas.cli.base import find_base
 from nas.cli.console import Failed, print_json, print_note
-from nas.cli.runs import RUNS, find_run
+from nas.cli.runs import RUNS, dated_folder, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
 from nas.cli.training_line import TrainingLine
 from nas.data import DataConfig, prepare
 from nas.device import Compute, DType
 from nas.text import printable
 from nas.train import FullOptions, Growth, OptimizerName, TrainJob, TrainLength, TrainResult, read_job
-from results import check_run_name
-from scaling import Family, Place, Preset, ProgressiveRecipe
+from scaling import FAMILY_FILE, Family, Place, Preset, ProgressiveRecipe
 from search_space import ArchSpec
 from search_space.files import parse_json, read_text
 
 __all__ = ["Config", "new_job", "run", "train_job"]
 
-FAMILY = "family.json"
 DEFAULT_BATCH_SIZE = 128
 _MAY_CHANGE = ("data", "data_root")
 _OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds")
@@ -228,11 +224,11 @@ def _member(text: str) -> tuple[str, ArchSpec, ProgressiveRecipe] | None:
     if not colon:
         return None
     for path in (Path(folder), RUNS / folder):
-        if (path / FAMILY).is_file():
+        if (path / FAMILY_FILE).is_file():
             try:
-                family = Family.from_json(read_text(path / FAMILY))
+                family = Family.from_json(read_text(path / FAMILY_FILE))
             except ValueError as error:
-                raise ValueError(f"{path / FAMILY}: {error}") from None
+                raise ValueError(f"{path / FAMILY_FILE}: {error}") from None
             member = family.member(name)
             return f"{path.name}-{name}", member.arch, member.recipe
     return None
@@ -258,14 +254,7 @@ def _derived(config: Config, text: str) -> ProgressiveRecipe:
 
 
 def _new_folder(config: Config, name: str) -> Path:
-    if config.out is not None:
-        path = Path(config.out)
-        check_run_name(path.name)
-        return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", f"train-{name}").strip("-.")[:40]
-    stamped = f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
-    names = (stamped, *(f"{stamped}-{number}" for number in range(2, 1000)))
-    return next(folder for folder in (RUNS / name for name in names) if not folder.exists())
+    return dated_folder(plain_name(f"train-{name}")) if config.out is None else typed_folder(config.out)
 
 
 def _document(job: TrainJob, folder: Path, result: TrainResult) -> dict[str, Any]:

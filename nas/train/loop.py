@@ -13,6 +13,7 @@ A step is `TrainingStep`, which is also what a step time measures.
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from nas.device import Compute
 from nas.train.recipe import Recipe
 
-__all__ = ["TrainOutcome", "TrainingStep", "accuracy", "make_optimizer", "train"]
+__all__ = ["TrainOutcome", "TrainingStep", "accuracy", "make_optimizer", "train", "weight_groups"]
 
 _CUDA_CHECK_EVERY = 25
 
@@ -36,14 +37,17 @@ class TrainOutcome:
     diverged: bool
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer; weight decay on weights of convolutions and linear layers alone."""
-    decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    spared = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+def weight_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """An optimizer's groups: weight decay on weights of convolutions and linear layers alone."""
+    return [
+        {"params": [weight for weight in network.parameters() if weight.ndim > 1], "weight_decay": weight_decay},
+        {"params": [weight for weight in network.parameters() if weight.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer."""
+    groups = weight_groups(network, recipe.weight_decay)
     match recipe.optimizer:
         case "sgd":
             nesterov = recipe.momentum > 0

@@ -4,7 +4,7 @@ Algorithm 1 of EfficientNetV2 (arXiv 2104.00298): of M phases, phase i has S_0 +
 size, and every other setting likewise; each takes a share 1/M of the steps. No torch here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from scaling import ProgressiveRecipe, Ramp, SizeRamp
@@ -64,17 +64,7 @@ def fixed(recipe: ProgressiveRecipe, total_steps: int) -> tuple[Phase, ...]:
     """One phase with the recipe's last values: what progressive learning is compared with."""
     if total_steps < 1:
         raise ValueError(f"total_steps must be at least 1, got {total_steps}")
-    return (
-        Phase(
-            index=0,
-            image_size=recipe.train_size.last,
-            randaugment=recipe.randaugment.last,
-            mixup=recipe.mixup.last,
-            cutmix=recipe.cutmix.last,
-            dropout=recipe.dropout.last,
-            steps=total_steps,
-        ),
-    )
+    return phases(replace(recipe, phases=1), total_steps)
 
 
 def _value(ramp: Ramp, index: int, count: int) -> float:

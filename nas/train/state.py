@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nas.device import Compute
 from nas.train.ema import Average
 from nas.train.job import TrainJob
+from nas.train.loop import weight_groups
 from nas.train.options import FullOptions
 from nas.train.rmsprop import RMSpropTF
 from search_space import build_network
@@ -16,20 +17,16 @@ __all__ = ["TrainState", "full_optimizer"]
 
 
 def full_optimizer(network: nn.Module, options: FullOptions) -> torch.optim.Optimizer:
-    """The options' optimizer; weight decay on weights of convolutions and linear layers alone."""
-    groups: list[dict[str, Any]] = [
-        {"params": [weight for weight in network.parameters() if weight.ndim > 1]},
-        {"params": [weight for weight in network.parameters() if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-    shared: dict[str, Any] = {"lr": options.lr, "weight_decay": options.weight_decay}
+    """The options' optimizer."""
+    groups = weight_groups(network, options.weight_decay)
     match options.optimizer:
         case "rmsprop":
-            return RMSpropTF(groups, momentum=options.momentum, **shared)
+            return RMSpropTF(groups, momentum=options.momentum, lr=options.lr)
         case "sgd":
             nesterov = options.momentum > 0
-            return torch.optim.SGD(groups, momentum=options.momentum, nesterov=nesterov, fused=True, **shared)
+            return torch.optim.SGD(groups, momentum=options.momentum, nesterov=nesterov, fused=True, lr=options.lr)
         case "adamw":
-            return torch.optim.AdamW(groups, fused=True, **shared)
+            return torch.optim.AdamW(groups, fused=True, lr=options.lr)
 
 
 class TrainState:
