@@ -16,23 +16,12 @@ import time
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from nas.data import (
-    Augment,
-    DeviceImages,
-    PreparedData,
-    RandAugment,
-    ResizedCrop,
-    Split,
-    eval_batches,
-    mix,
-    prepare,
-    train_batches,
-)
+from nas.data import Split, mix
 from nas.device import set_up_process
 from nas.signals import StopRequest, stop_request
+from nas.train.feed import Feed
 from nas.train.folder import TrainFolder
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
@@ -40,10 +29,10 @@ from nas.train.options import learning_rate
 from nas.train.report import Metrics, Now, Progress, Silent
 from nas.train.schedule import Phase
 from nas.train.state import TrainState
+from nas.train.step import FullStep
 
 __all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full"]
 
-EVAL_PIXELS = 512 * 32 * 32
 CUDA_LOOK_EVERY = 25
 
 
@@ -72,17 +61,12 @@ def train_full(
     """
     job = job.anchored()
     set_up_process(job.compute)
-    train_data, eval_data = prepare(job.data), prepare(job.eval_data)
-    num_images = train_data.counts["train"]
-    if job.arch.head.num_classes != train_data.num_classes:
-        raise ValueError(f"arch must have the data's {train_data.num_classes} classes, got {job.arch.head.num_classes}")
-    if job.recipe.batch_size > num_images:
-        raise ValueError(f"batch_size must be at most {num_images}, the train images, got {job.recipe.batch_size}")
-    phases = job.phases(job.total_steps(num_images))
-    with TrainFolder(folder, job, (train_data.fingerprint, eval_data.fingerprint)) as place:
+    feed = Feed(job)
+    phases = job.phases(job.total_steps(feed.counts["train"]))
+    with TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
-            training = _Training(job, place, train_data, eval_data, progress or Silent(), checkpoint_every_s)
+            training = _Training(job, place, feed, progress or Silent(), checkpoint_every_s)
             with stop_request() as stop:
                 training.run(phases, stop)
             result = training.finish()
@@ -96,17 +80,14 @@ class _Training:
         self,
         job: TrainJob,
         place: TrainFolder,
-        train_data: PreparedData,
-        eval_data: PreparedData,
+        feed: Feed,
         progress: Progress,
         checkpoint_every_s: float,
     ) -> None:
         self.job, self.place, self.progress = job, place, progress
-        self.train_data, self.eval_data = train_data, eval_data
+        self.feed = feed
         self.checkpoint_every_s = checkpoint_every_s
-        self.steps_per_epoch = max(1, round(train_data.counts["train"] / job.recipe.batch_size))
-        self.train_images = self._images(train_data, "train")
-        self.holdout_images = self._images(eval_data, "holdout")
+        self.steps_per_epoch = max(1, round(feed.counts["train"] / job.recipe.batch_size))
         self.started = time.monotonic()
         self.state = TrainState(job)
         found, notes = place.checkpoints.latest()
@@ -123,7 +104,7 @@ class _Training:
         total_steps = sum(phase.steps for phase in phases)
         batch_size = job.recipe.batch_size
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
-        weights = list(state.network.parameters())
+        step = FullStep(job, state)
         interval, saved = (time.monotonic(), state.step), time.monotonic()
         phase_end = 0
         for phase in phases:
@@ -131,16 +112,7 @@ class _Training:
             if state.step >= phase_end:
                 continue
             state.network.dropout.p = phase.dropout
-            batches = train_batches(
-                self.train_images,
-                batch_size=batch_size,
-                steps=phase_end,
-                start=state.step,
-                generator=torch.Generator().manual_seed(job.seed),
-                augment=self._augment(phase),
-                channels_last=compute.channels_last,
-            )
-            for batch, labels in batches:
+            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase_end):
                 pixels, targets = mix(
                     batch,
                     labels,
@@ -150,7 +122,7 @@ class _Training:
                     generator=state.mixing,
                 )
                 lr = learning_rate(job.options, state.step, total_steps=total_steps, batch_size=batch_size)
-                loss = self._step(pixels, targets, lr, weights)
+                loss = step(pixels, targets, lr)
                 at_end = state.step == total_steps
                 evaluates = at_end or state.step % self.steps_per_epoch == 0
                 if state.step % look_every == 0 or evaluates or stop.asked:
@@ -176,31 +148,6 @@ class _Training:
                 if stop.asked and not at_end:
                     raise TrainingInterrupted(f"stopped after step {state.step} of {total_steps}")
 
-    def _step(self, images: Tensor, targets: Tensor, lr: float, weights: list[nn.Parameter]) -> Tensor:
-        """One optimizer step; the loss, detached, still on the device."""
-        state, options = self.state, self.job.options
-        with self.job.compute.autocast():
-            logits = state.network(images)
-            loss = functional.cross_entropy(logits, targets, label_smoothing=options.label_smoothing)
-        state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if options.clip_norm is not None:
-            nn.utils.clip_grad_norm_(weights, options.clip_norm)
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
-        state.optimizer.step()
-        state.average.update(state.step)
-        state.step += 1
-        state.loss_sum += loss.detach()
-        state.loss_steps += 1
-        return loss.detach()
-
-    def _augment(self, phase: Phase) -> Augment:
-        options = self.job.options
-        crop = ResizedCrop(size=phase.image_size, min_area=options.min_crop_area, flip=self.train_data.flip)
-        randaugment = RandAugment(magnitude=phase.randaugment, num_layers=options.randaugment_layers)
-        return lambda images, generator: randaugment(crop(images, generator), generator)
-
     def _check(self, loss: Tensor) -> None:
         # A loss that was lost at any step since the last evaluation is lost in the sum.
         if not bool(torch.isfinite(self.state.loss_sum + loss)):
@@ -212,7 +159,7 @@ class _Training:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         mean_loss = float(state.loss_sum) / state.loss_steps
-        raw, averaged = state.holdout = self._accuracies(self.holdout_images)
+        raw, averaged = state.holdout = self._accuracies("holdout")
         state.loss_sum.zero_()
         state.loss_steps = 0
         if averaged > state.best_accuracy:
@@ -231,34 +178,27 @@ class _Training:
         self.place.append(metrics)
         self.progress.evaluated(metrics)
 
-    def _accuracies(self, images: DeviceImages) -> tuple[float, float]:
-        """Shares of `images` that the trained and the averaged weights classify correctly."""
-        compute, batch_size = self.job.compute, max(1, EVAL_PIXELS // self.job.recipe.eval_size**2)
+    def _accuracies(self, split: Split) -> tuple[float, float]:
+        """Shares of a split's images that the trained and the averaged weights classify correctly."""
         shares = []
         for network in (self.state.network, self.state.average.network):
-            batches = eval_batches(images, batch_size=batch_size, channels_last=compute.channels_last)
-            correct, count = accuracy(network, batches, compute)
+            correct, count = accuracy(network, self.feed.eval_batches(split), self.job.compute)
             shares.append(correct / count)
         self.state.network.train()
         return shares[0], shares[1]
-
-    def _images(self, data: PreparedData, split: Split) -> DeviceImages:
-        """Normalised as the train images are, at any size."""
-        device = self.job.compute.device
-        return DeviceImages(data.split(split), device=device, mean=self.train_data.mean, std=self.train_data.std)
 
     def _seconds(self) -> float:
         return self.state.seconds + time.monotonic() - self.started
 
     def finish(self) -> TrainResult:
         """Test what was trained, and write it."""
-        holdout, test = self.state.holdout, self._accuracies(self._images(self.eval_data, "test"))
+        holdout, test = self.state.holdout, self._accuracies("test")
         result = TrainResult(
             accuracy=test[0],
             ema_accuracy=test[1],
             holdout_accuracy=holdout[0],
             ema_holdout_accuracy=holdout[1],
-            num_test=self.eval_data.counts["test"],
+            num_test=self.feed.counts["test"],
             eval_size=self.job.recipe.eval_size,
             steps=self.state.step,
             seconds=self._seconds(),
