@@ -6,6 +6,7 @@ Describing and preparing data needs no torch; what makes batches is imported whe
 from typing import TYPE_CHECKING, Any
 
 from nas.data.config import DataConfig, DataError
+from nas.data.part import check_parts
 from nas.data.prepared import ImageSet, PreparedData, prepare
 from nas.data.source import Split
 from nas.data.table import DATASETS, FOLDER, Dataset, dataset
@@ -31,6 +32,7 @@ __all__ = [
     "RandAugment",
     "ResizedCrop",
     "Split",
+    "check_parts",
     "dataset",
     "eval_batches",
     "mix",

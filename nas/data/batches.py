@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nas.data.augment import Augment
+from nas.data.part import part_of_batch
 from nas.data.prepared import ImageSet, Stats
 from nas.data.source import Pixels
 
@@ -104,6 +105,8 @@ def train_batches(
     augment: Augment | None = None,
     start: int = 0,
     channels_last: bool = True,
+    rank: int = 0,
+    world: int = 1,
 ) -> Iterator[Batch]:
     """The batches of a training of so many steps, all of `batch_size`.
 
@@ -116,6 +119,8 @@ def train_batches(
         augment: applied to the uint8 images.
         start: steps to leave out, as to go on after an interruption: the others are what they would have been.
         channels_last: the memory format of the images.
+        rank, world: of each batch only what process `rank` of `world` takes (`part_of_batch`). All of the batch is
+            augmented, as the draws are of all of it: the parts together are the batch of one process.
     """
     _check_at_least("batch_size", batch_size, 1)
     _check_at_least("start", start, 0)
@@ -123,13 +128,20 @@ def train_batches(
     if generator.device.type != "cpu":
         raise ValueError(f"generator must be on the CPU, got one on {generator.device}")
     seed = int(torch.randint(0, 1 << 62, (), generator=generator))
-    return _stream(images, batch_size, range(start, steps), seed, augment, channels_last)
+    places = torch.from_numpy(part_of_batch(batch_size, rank=rank, world=world))
+    return _stream(images, batch_size, range(start, steps), seed, augment, channels_last, places)
 
 
 def _stream(
-    images: DeviceImages, batch_size: int, steps: range, seed: int, augment: Augment | None, channels_last: bool
+    images: DeviceImages,
+    batch_size: int,
+    steps: range,
+    seed: int,
+    augment: Augment | None,
+    channels_last: bool,
+    places: Tensor,
 ) -> Iterator[Batch]:
-    length = len(images)
+    length, in_parts = len(images), len(places) < batch_size
     epoch, order = -1, torch.empty(0, dtype=torch.int64)
     for step in steps:
         parts: list[Tensor] = []
@@ -144,12 +156,18 @@ def _stream(
         batch, labels = images.take(torch.cat(parts))
         if augment is not None:
             batch = augment(batch, _generator(seed, _AUGMENT, step))
+        if in_parts:
+            mine = places.to(images.device)
+            batch, labels = batch[mine], labels[mine]
         yield images.normalise(batch, channels_last=channels_last), labels
 
 
-def eval_batches(images: DeviceImages, *, batch_size: int, channels_last: bool = True) -> Iterator[Batch]:
-    """Each image once, in order, without augmentation; the last batch may be smaller."""
+def eval_batches(
+    images: DeviceImages, *, batch_size: int, channels_last: bool = True, rank: int = 0, world: int = 1
+) -> Iterator[Batch]:
+    """Each image once, in order, without augmentation; the last batch may be smaller. Of several processes each gets
+    every `world`-th batch, where there are so many."""
     _check_at_least("batch_size", batch_size, 1)
-    for start in range(0, len(images), batch_size):
+    for start in range(rank * batch_size, len(images), world * batch_size):
         batch, labels = images.take(torch.arange(start, min(start + batch_size, len(images))))
         yield images.normalise(batch, channels_last=channels_last), labels

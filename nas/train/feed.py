@@ -47,8 +47,11 @@ class Feed:
             raise ValueError(f"batch_size must be at most {num_images}, the train images, got {job.recipe.batch_size}")
         self._images: dict[Split, DeviceImages] = {}
 
-    def train_batches(self, phase: Phase, *, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of steps `start` to `stop` - 1, as `phase` has them: normalised images (B, 3, S, S) and labels (B)."""
+    def train_batches(
+        self, phase: Phase, *, start: int, stop: int, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of steps `start` to `stop` - 1, as `phase` has them: normalised images (B, 3, S, S) and labels (B); of
+        process `rank` of `world` its part of each batch."""
         job = self._job
         return train_batches(
             self._split("train"),
@@ -58,12 +61,21 @@ class Feed:
             generator=torch.Generator().manual_seed(job.seed),
             augment=self._augment(phase),
             channels_last=job.compute.channels_last,
+            rank=rank,
+            world=world,
         )
 
-    def eval_batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each image of a split once at the evaluation size, normalised as the train images are."""
+    def eval_batches(self, split: Split, *, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each image of a split once, in one of `world` processes, at the evaluation size, normalised as the train
+        images are."""
         batch_size = max(1, EVAL_PIXELS // self._job.recipe.eval_size**2)
-        return eval_batches(self._split(split), batch_size=batch_size, channels_last=self._job.compute.channels_last)
+        return eval_batches(
+            self._split(split),
+            batch_size=min(batch_size, -(-self.counts[split] // world)),
+            channels_last=self._job.compute.channels_last,
+            rank=rank,
+            world=world,
+        )
 
     def _split(self, split: Split) -> DeviceImages:
         if split not in self._images:

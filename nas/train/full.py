@@ -9,10 +9,12 @@
             where the clock says so, or a stop was asked for: a checkpoint
     accuracy on the test images; model.safetensors (the averaged weights), arch.json, result.json
 
-A training that is killed at any step and gone on with ends, on a CPU, with the same bits as one that was not.
+A training that is killed at any step and gone on with ends, on a CPU, with the same bits as one that was not. Several
+processes (nas/train/group.py) run the same loop, each on its part of every batch; the first of them writes.
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,9 +22,10 @@ from torch import Tensor
 
 from nas.data import Split, mix
 from nas.device import set_up_process
-from nas.signals import StopRequest, stop_request
+from nas.signals import stop_request
 from nas.train.feed import Feed
 from nas.train.folder import TrainFolder
+from nas.train.group import ALONE, Group
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
@@ -31,7 +34,7 @@ from nas.train.schedule import Phase
 from nas.train.state import TrainState
 from nas.train.step import FullStep
 
-__all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full"]
+__all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full", "train_in"]
 
 CUDA_LOOK_EVERY = 25
 
@@ -62,15 +65,43 @@ def train_full(
     job = job.anchored()
     set_up_process(job.compute)
     feed = Feed(job)
-    phases = job.phases(job.total_steps(feed.counts["train"]))
+    job.phases(job.total_steps(feed.counts["train"]))
     with TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
-            training = _Training(job, place, feed, progress or Silent(), checkpoint_every_s)
             with stop_request() as stop:
-                training.run(phases, stop)
-            result = training.finish()
+                result = train_in(
+                    place,
+                    job,
+                    feed,
+                    progress=progress or Silent(),
+                    checkpoint_every_s=checkpoint_every_s,
+                    asks_to_stop=lambda: stop.asked,
+                )
         return result
+
+
+def train_in(
+    place: TrainFolder,
+    job: TrainJob,
+    feed: Feed,
+    *,
+    progress: Progress,
+    checkpoint_every_s: float,
+    asks_to_stop: Callable[[], bool],
+    group: Group = ALONE,
+) -> TrainResult:
+    """Train what has not ended, in an open folder; each process of `group` calls this.
+
+    Args:
+        asks_to_stop: looked at after a step; a stop that one process is asked for is all processes'.
+
+    Raises:
+        TrainingDiverged, TrainingInterrupted: as they say, in all processes.
+    """
+    training = _Training(job, place, feed, progress, checkpoint_every_s, asks_to_stop, group)
+    training.run(job.phases(job.total_steps(feed.counts["train"])))
+    return training.finish()
 
 
 class _Training:
@@ -83,27 +114,33 @@ class _Training:
         feed: Feed,
         progress: Progress,
         checkpoint_every_s: float,
+        asks_to_stop: Callable[[], bool],
+        group: Group,
     ) -> None:
-        self.job, self.place, self.progress = job, place, progress
+        self.job, self.place, self.progress, self.group = job, place, progress, group
         self.feed = feed
-        self.checkpoint_every_s = checkpoint_every_s
+        self.checkpoint_every_s, self.asks_to_stop = checkpoint_every_s, asks_to_stop
+        self.part = {"rank": group.rank, "world": group.world}
         self.steps_per_epoch = max(1, round(feed.counts["train"] / job.recipe.batch_size))
         self.started = time.monotonic()
-        self.state = TrainState(job)
-        found, notes = place.checkpoints.latest()
+        self.state = TrainState(job, group)
+        found, notes = group.from_first(place.checkpoints.latest)
         for note in notes:
             progress.note(note)
         if found is not None:
-            self.state.load(found)
+            before = self.state.load(found)
             progress.note(f"goes on after step {self.state.step}")
-        place.open_metrics(self.state.step)
+            if before != group.world:
+                progress.note(f"was trained by {before} before, by {group.world} now: dropout draws anew")
+        if group.is_first:
+            place.open_metrics(self.state.step)
 
-    def run(self, phases: tuple[Phase, ...], stop: StopRequest) -> None:
+    def run(self, phases: tuple[Phase, ...]) -> None:
         """Every step that is left, up to the end of the last phase."""
-        job, state, compute = self.job, self.state, self.job.compute
+        job, state = self.job, self.state
         total_steps = sum(phase.steps for phase in phases)
         batch_size = job.recipe.batch_size
-        look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
+        look_every = CUDA_LOOK_EVERY if job.compute.is_cuda else 1
         step = FullStep(job, state)
         interval, saved = (time.monotonic(), state.step), time.monotonic()
         phase_end = 0
@@ -112,7 +149,7 @@ class _Training:
             if state.step >= phase_end:
                 continue
             state.network.dropout.p = phase.dropout
-            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase_end):
+            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase_end, **self.part):
                 pixels, targets = mix(
                     batch,
                     labels,
@@ -120,45 +157,58 @@ class _Training:
                     cutmix=phase.cutmix,
                     num_classes=job.arch.head.num_classes,
                     generator=state.mixing,
+                    **self.part,
                 )
                 lr = learning_rate(job.options, state.step, total_steps=total_steps, batch_size=batch_size)
                 loss = step(pixels, targets, lr)
                 at_end = state.step == total_steps
                 evaluates = at_end or state.step % self.steps_per_epoch == 0
-                if state.step % look_every == 0 or evaluates or stop.asked:
-                    self._check(loss)
-                    now = Now(
-                        step=state.step,
-                        total_steps=total_steps,
-                        phase=phase,
-                        phases=phases,
-                        batch_size=batch_size,
-                        loss=float(loss),
+                if state.step % look_every and not evaluates:
+                    continue
+                now = Now(
+                    step=state.step,
+                    total_steps=total_steps,
+                    phase=phase,
+                    phases=phases,
+                    batch_size=batch_size,
+                    loss=float(loss),
+                )
+                self.progress.step(now)
+                due = time.monotonic() - saved >= self.checkpoint_every_s
+                lost, stops, saves = self._any(self._is_lost(loss), self.asks_to_stop(), due)
+                if lost:
+                    raise TrainingDiverged(
+                        f"the loss was not finite at step {state.step}: give a lower learning rate (--lr)"
                     )
-                    self.progress.step(now)
                 if evaluates:
                     seconds = time.monotonic() - interval[0]
                     rate = batch_size * (state.step - interval[1]) / max(seconds, 1e-9)
                     self._evaluate(phase, lr, rate)
                     interval = (time.monotonic(), state.step)
-                if evaluates or stop.asked or time.monotonic() - saved >= self.checkpoint_every_s:
-                    self._check(loss)
-                    self.place.checkpoints.save(state.step, state.to_dict(self._seconds()), best_step=state.best_step)
+                if evaluates or stops or saves:
+                    self._save()
                     saved = time.monotonic()
-                if stop.asked and not at_end:
+                if stops and not at_end:
                     raise TrainingInterrupted(f"stopped after step {state.step} of {total_steps}")
 
-    def _check(self, loss: Tensor) -> None:
+    def _any(self, *questions: bool) -> list[bool]:
+        """Of each question, whether it is so in any process."""
+        return [count > 0 for count in self.group.sum(*map(float, questions))]
+
+    def _is_lost(self, loss: Tensor) -> bool:
         # A loss that was lost at any step since the last evaluation is lost in the sum.
-        if not bool(torch.isfinite(self.state.loss_sum + loss)):
-            raise TrainingDiverged(
-                f"the loss was not finite at step {self.state.step}: give a lower learning rate (--lr)"
-            )
+        return not bool(torch.isfinite(self.state.loss_sum + loss))
+
+    def _save(self) -> None:
+        state = self.state.to_dict(self._seconds())
+        if self.group.is_first:
+            self.place.checkpoints.save(self.state.step, state, best_step=self.state.best_step)
 
     def _evaluate(self, phase: Phase, lr: float, images_per_s: float) -> None:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
-        mean_loss = float(state.loss_sum) / state.loss_steps
+        (loss_sum,) = self.group.sum(float(state.loss_sum))
+        mean_loss = loss_sum / self.group.world / state.loss_steps
         raw, averaged = state.holdout = self._accuracies("holdout")
         state.loss_sum.zero_()
         state.loss_steps = 0
@@ -175,14 +225,18 @@ class _Training:
             images_per_s=images_per_s,
             seconds=self._seconds(),
         )
-        self.place.append(metrics)
+        if self.group.is_first:
+            self.place.append(metrics)
         self.progress.evaluated(metrics)
 
     def _accuracies(self, split: Split) -> tuple[float, float]:
         """Shares of a split's images that the trained and the averaged weights classify correctly."""
         shares = []
-        for network in (self.state.network, self.state.average.network):
-            correct, count = accuracy(network, self.feed.eval_batches(split), self.job.compute)
+        networks = self.state.network, self.state.average.network
+        self.group.take_statistics(*networks)
+        for network in networks:
+            found = accuracy(network, self.feed.eval_batches(split, **self.part), self.job.compute)
+            correct, count = self.group.sum(*found)
             shares.append(correct / count)
         self.state.network.train()
         return shares[0], shares[1]
@@ -204,5 +258,6 @@ class _Training:
             seconds=self._seconds(),
             params=self.job.arch.params,
         )
-        self.place.finish(self.state.average.network, self.job, result)
+        if self.group.is_first:
+            self.place.finish(self.state.average.network, self.job, result)
         return result

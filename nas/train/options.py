@@ -42,6 +42,7 @@ class FullOptions:
         min_crop_area: least share of an image that a random crop shows. The released code has 0.05, for ImageNet.
         randaugment_layers: ops on an image, one after the other.
         growth: `fixed` trains with the recipe's last values from the first step on.
+        sync_bn: batch norms of several workers take their statistics over the whole batch, not each over its part.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
@@ -57,6 +58,7 @@ class FullOptions:
     min_crop_area: float = 0.25
     randaugment_layers: int = 2
     growth: Growth = "progressive"
+    sync_bn: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OptimizerName), ("rate", RateSchedule), ("growth", Growth)):

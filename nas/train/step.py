@@ -15,7 +15,7 @@ class FullStep:
     def __init__(self, job: TrainJob, state: TrainState) -> None:
         self._job, self._state = job, state
         self._weights = list(state.network.parameters())
-        self._forward: nn.Module = state.network
+        self._forward: nn.Module = state.group.wrap(state.network)
 
     def __call__(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
         """Train on `images` (B, 3, S, S) and `targets` (B, classes); the mean loss, detached, still on the device."""

@@ -1,0 +1,71 @@
+"""What workers tell the command that started them, and the one thing that it tells them: to stop.
+
+A mailbox is a small Ray actor beside the driver. A worker that dies takes nothing with it.
+"""
+
+import time
+from typing import Any
+
+from nas.train.report import Metrics, Now
+
+__all__ = ["Mailbox", "StopAsked", "Told"]
+
+STEP_EVERY_S = 0.5
+STOP_EVERY_S = 1.0
+
+
+class Mailbox:
+    """An actor: (what, value) pairs in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._letters: list[tuple[str, Any]] = []
+        self._stops = False
+
+    def tell(self, what: str, value: Any) -> None:
+        self._letters.append((what, value))
+
+    def take(self) -> list[tuple[str, Any]]:
+        """All that came since the last time."""
+        letters, self._letters = self._letters, []
+        return letters
+
+    def ask_to_stop(self) -> None:
+        self._stops = True
+
+    def stops(self) -> bool:
+        return self._stops
+
+
+class Told:
+    """The `Progress` of the first worker: into the mailbox. Nothing waits for its delivery."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox = mailbox
+        self._last_step = 0.0
+
+    def note(self, text: str) -> None:
+        self._mailbox.tell.remote("note", text)
+
+    def step(self, now: Now) -> None:
+        if time.monotonic() - self._last_step >= STEP_EVERY_S:
+            self._last_step = time.monotonic()
+            self._mailbox.tell.remote("step", now)
+
+    def evaluated(self, metrics: Metrics) -> None:
+        self._mailbox.tell.remote("evaluated", metrics)
+
+
+class StopAsked:
+    """Whether the driver asks to stop, looked up once a second."""
+
+    def __init__(self, mailbox: Any) -> None:
+        self._mailbox = mailbox
+        self._looked = time.monotonic()
+
+    def __call__(self) -> bool:
+        import ray
+
+        if time.monotonic() - self._looked < STOP_EVERY_S:
+            return False
+        self._looked = time.monotonic()
+        return bool(ray.get(self._mailbox.stops.remote()))

@@ -1,0 +1,229 @@
+"""A final training by several workers: Ray Train starts them, and starts them again where one dies.
+
+    driver: the data and the folder are checked, the folder's lock is taken; Ray; the mailbox; TorchTrainer.fit
+    each worker: the same `train_in` as in one process, on its part of every batch
+    driver: what the first worker tells goes to the user's progress, until it tells how the training ended
+
+The run's own checkpoints are the truth: what Ray Train would keep is not used. A worker that dies (or its machine) ends
+the others' step; all are started anew, from the last checkpoint.
+"""
+
+import os
+import secrets
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nas.cluster.mailbox import Mailbox, StopAsked, Told
+from nas.cluster.session import Cluster, EngineError, ray_session
+from nas.cluster.workers import Workers
+from nas.data import DataError
+from nas.device import set_up_process
+from nas.signals import StopRequest, stop_request
+from nas.train.feed import Feed
+from nas.train.folder import TrainFolder
+from nas.train.full import TrainingDiverged, TrainingInterrupted, train_in
+from nas.train.group import Group
+from nas.train.job import TrainJob, TrainResult, read_result
+from nas.train.report import Progress, Silent
+from results import RunError
+
+__all__ = ["train_on_cluster"]
+
+MAX_FAILURES = 5
+COLLECTIVE_TIMEOUT_S = 1800
+POLL_S = 0.2
+ENDS = (TrainingDiverged, TrainingInterrupted, RunError, DataError)
+"""What a worker says that would be no different if it were started again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What each worker is given."""
+
+    job: TrainJob
+    folder: Path
+    checkpoint_every_s: float
+    mailbox: Any
+
+
+def train_on_cluster(
+    job: TrainJob,
+    folder: Path,
+    workers: Workers,
+    *,
+    address: str | None = None,
+    progress: Progress | None = None,
+    checkpoint_every_s: float = 300.0,
+) -> TrainResult:
+    """As `train_full`, by several workers on this machine or on the Ray cluster at `address`.
+
+    The folder, the data and the cache of each machine must be reachable under the same paths. Workers that die are
+    replaced, up to 5 times.
+
+    Raises:
+        ValueError: for a job that does not fit its data, its workers or the machines, or a folder that is not its own.
+        RunWriteError: where the disk does not take it.
+        EngineError: where Ray does not start, or workers die again and again.
+        TrainingDiverged, TrainingInterrupted: as they say.
+    """
+    job, progress = job.anchored(), progress or Silent()
+    folder = folder.absolute()
+    workers.check(job.recipe.batch_size, job.compute)
+    feed = Feed(job)
+    job.phases(job.total_steps(feed.counts["train"]))
+    with ExitStack() as stack:
+        stack.enter_context(TrainFolder(folder, job, feed.fingerprints))
+        result = read_result(folder)
+        if result is not None:
+            return result
+        stop = stack.enter_context(stop_request())
+        if address is None and sys.platform == "linux":
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        cluster = stack.enter_context(ray_session(address))
+        workers.check_room(cluster, job.compute)
+        if address is not None:
+            _check_shared(folder)
+        return _fit(job, folder, workers, cluster, stop, progress, checkpoint_every_s)
+
+
+def _fit(
+    job: TrainJob,
+    folder: Path,
+    workers: Workers,
+    cluster: Cluster,
+    stop: StopRequest,
+    progress: Progress,
+    checkpoint_every_s: float,
+) -> TrainResult:
+    import ray
+    from ray import train
+    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+    task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
+    on_cuda = job.compute.is_cuda
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"task": task},
+        torch_config=TorchConfig(
+            backend="cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout_s=COLLECTIVE_TIMEOUT_S
+        ),
+        scaling_config=train.ScalingConfig(
+            num_workers=workers.asked,
+            use_gpu=on_cuda,
+            resources_per_worker={"CPU": job.compute.threads, **({"GPU": 1} if on_cuda else {})},
+        ),
+        run_config=train.RunConfig(
+            name="train",
+            storage_path=str(cluster.scratch),
+            failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
+            logging_config=train.LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    problem: list[str] = []
+
+    def fit() -> None:
+        try:
+            trainer.fit()
+        except Exception as error:
+            problem.append(f"{type(error).__name__}: {error}")
+
+    # Not in the main thread, where Ray would take our signals. It ends with the session at the latest.
+    fitting = threading.Thread(target=fit, daemon=True)
+    fitting.start()
+    while True:
+        ended = not fitting.is_alive()
+        for what, value in ray.get(mailbox.take.remote()):
+            if what == "ended":
+                result: TrainResult = value
+                return result
+            if what == "failed":
+                raise value
+            getattr(progress, what)(value)
+        if ended:
+            raise EngineError(f"the workers ended before the training did: {''.join(problem) or 'no reason is known'}")
+        if stop.asked:
+            mailbox.ask_to_stop.remote()
+        time.sleep(POLL_S)
+
+
+def _work(given: dict[str, Any]) -> None:
+    """One worker, in torch's process group."""
+    import ray
+
+    task: _Task = given["task"]
+    group = Group.joined()
+    mailbox = task.mailbox
+    try:
+        result = _train(task, group)
+    except ENDS as error:
+        ray.get(mailbox.tell.remote("failed", error))
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        ray.get(mailbox.tell.remote("note", f"worker {group.rank} ended: {type(error).__name__}: {reason}"))
+        raise
+    else:
+        if group.is_first:
+            ray.get(mailbox.tell.remote("ended", result))
+
+
+def _train(task: _Task, group: Group) -> TrainResult:
+    from ray.train.torch import get_device
+
+    job = task.job
+    mine = replace(job.compute, device=str(get_device())) if job.compute.is_cuda else job.compute
+    set_up_process(mine)
+    here = replace(job, compute=mine)
+    feed = Feed(here)
+    progress: Progress = Silent()
+    if group.is_first:
+        progress = Told(task.mailbox)
+        each = job.recipe.batch_size // group.world
+        progress.note(f"{group.world} workers, {each} images of a step each" if group.world > 1 else "1 worker")
+    with TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False) as place:
+        return train_in(
+            place,
+            here,
+            feed,
+            progress=progress,
+            checkpoint_every_s=task.checkpoint_every_s,
+            asks_to_stop=StopAsked(task.mailbox) if group.is_first else lambda: False,
+            group=group,
+        )
+
+
+def _check_shared(folder: Path) -> None:
+    """Raise ValueError where a machine of the cluster does not see the run's folder."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    token = folder / f".shared-{secrets.token_hex(8)}"
+    token.touch()
+    try:
+        nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+        look = ray.remote(_sees)
+        seen = [
+            look.options(
+                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            ).remote(str(token))
+            for node in nodes
+        ]
+        blind = [node["NodeManagerHostname"] for node, sees in zip(nodes, ray.get(seen), strict=True) if not sees]
+    finally:
+        token.unlink(missing_ok=True)
+    if blind:
+        raise ValueError(
+            f"the run's folder must be on a disk that all machines of the cluster share: {folder} is not seen on "
+            f"{', '.join(sorted(set(blind)))}"
+        )
+
+
+def _sees(path: str) -> bool:
+    return Path(path).exists()
