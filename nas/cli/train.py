@@ -12,6 +12,7 @@ from nas.cli.console import Failed, print_json, print_note
 from nas.cli.runs import RUNS, dated_folder, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
 from nas.cli.training_line import TrainingLine
+from nas.cluster import EngineError, Workers
 from nas.data import DataConfig, prepare
 from nas.device import Compute, DType
 from nas.text import printable
@@ -23,7 +24,8 @@ from search_space.files import parse_json, read_text
 __all__ = ["Config", "new_job", "run", "train_job"]
 
 DEFAULT_BATCH_SIZE = 128
-_MAY_CHANGE = ("data", "data_root")
+ONE = Workers(least=1, most=1)
+_MAY_CHANGE = ("data", "data_root", "workers", "address")
 _OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds")
 
 
@@ -78,12 +80,21 @@ class Config:
     dtype: DType = "float32"
     """bfloat16 is autocast."""
     threads: Annotated[int, arg(metavar="N")] = 1
-    """Threads that a step computes with on a CPU."""
+    """Threads that a step computes with on a CPU, in each worker."""
+    workers: Annotated[str, arg(metavar="N")] = "1"
+    """Processes that share each step's images, through Ray Train: on this machine, or with --address. Those that die
+    are replaced, and the training goes on from the last checkpoint. MIN:MAX goes on with fewer, where no more are
+    left."""
+    address: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """With --workers: of a running Ray cluster (auto or HOST:PORT), whose machines share the run's folder and have the
+    data under the same path."""
+    sync_bn: bool = False
+    """Batch norms of several workers take their statistics over all of a step's images, not each over its own."""
     out: Annotated[str | None, arg(metavar="NAME")] = None
     """The run's name below runs/, or a folder; named after the network and the time where not given."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
-    """A training to go on with. It says all but --json and --checkpoint-seconds; its data may have been moved (--data,
-    --data-root)."""
+    """A training to go on with. It says all but --json, --checkpoint-seconds, --workers and --address; its data may
+    have been moved (--data, --data-root)."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
     json: bool = False
@@ -100,9 +111,17 @@ def run(config: Config) -> int:
         Failed: where the loss was not finite.
         KeyboardInterrupt: where a signal asked for a stop; a checkpoint is written.
     """
+    workers = _workers(config)
     job, folder = _resumed(config) if config.resume is not None else new_job(config)
     how_to_go_on = f"to go on: nas train --resume {printable(str(folder))}"
-    result = train_job(job, folder, how_to_go_on=how_to_go_on, checkpoint_every_s=config.checkpoint_seconds)
+    result = train_job(
+        job,
+        folder,
+        how_to_go_on=how_to_go_on,
+        checkpoint_every_s=config.checkpoint_seconds,
+        workers=workers,
+        address=config.address,
+    )
     if config.json:
         print_json(_document(job, folder, result))
     else:
@@ -110,15 +129,40 @@ def run(config: Config) -> int:
     return 0
 
 
-def train_job(job: TrainJob, folder: Path, *, how_to_go_on: str, checkpoint_every_s: float) -> TrainResult:
+def _workers(config: Config) -> Workers:
+    workers = Workers.parse(config.workers)
+    if workers.here:
+        for option in ("address", "sync_bn"):
+            if option in config.given:
+                raise ValueError(f"--{option.replace('_', '-')} has no effect on 1 worker: give --workers too")
+    return workers
+
+
+def train_job(
+    job: TrainJob,
+    folder: Path,
+    *,
+    how_to_go_on: str,
+    checkpoint_every_s: float,
+    workers: Workers = ONE,
+    address: str | None = None,
+) -> TrainResult:
     """Train in the folder, with a live line; where it is interrupted, what is kept and how to go on is said."""
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
 
     try:
         with TrainingLine() as progress:
-            return train_full(job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s)
+            if workers.here:
+                return train_full(job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s)
+            from nas.cluster import train_on_cluster
+
+            return train_on_cluster(
+                job, folder, workers, address=address, progress=progress, checkpoint_every_s=checkpoint_every_s
+            )
     except TrainingDiverged as error:
         raise Failed(str(error)) from error
+    except EngineError as error:
+        raise Failed(f"{error}\n{how_to_go_on}") from error
     except TrainingInterrupted as error:
         print_note(f"{error}, which is kept; {how_to_go_on}")
         raise KeyboardInterrupt from error
@@ -168,6 +212,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     folder = _new_folder(config, name)
     prepared = prepare(data)
     print_note(prepared.summary())
+    _workers(config).check(recipe.batch_size, compute)
     job = TrainJob(
         arch=arch.with_num_classes(prepared.num_classes),
         recipe=recipe,
@@ -184,7 +229,7 @@ def _changes(config: Config) -> dict[str, Any]:
     """The options of a training that were typed."""
     names = ("lr", "clip_norm", "min_crop_area")
     typed = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    return {**typed, "growth": config.growth}
+    return {**typed, "growth": config.growth, "sync_bn": config.sync_bn}
 
 
 def _check_device(compute: Compute) -> None:

@@ -42,11 +42,9 @@ class Group:
             synchronise_norms(network)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """What to call in place of `network`, so that a backward pass leaves the mean gradient in its weights. The
-        weights are those of the first process from now on; batch norms' running statistics stay each process's own."""
-        if self.world == 1:
-            return network
-        return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+        """What to call in place of `network`, so that a backward pass leaves the mean gradient in its weights. Weights,
+        and batch norms' running statistics before each step, are the first process's."""
+        return network if self.world == 1 else DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def sum(self, *numbers: float) -> list[float]:
         """Each number summed over the processes."""

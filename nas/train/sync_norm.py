@@ -1,12 +1,18 @@
 """Batch norm over the batch of all processes.
 
-torch's own SyncBatchNorm does not run on a CPU. There it is written out here: the mean and the variance are of sums over
-all processes, and autograd takes the sums' gradients through them too.
+torch's own SyncBatchNorm does not run on a CPU. There it is made of torch's kernels for one process, with one sum over
+the processes on the way forward and one on the way back:
+
+    mean, variance = of all images                          normed = (x - mean) r, r = 1 / sqrt(variance + eps)
+    dx = weight r (dy - mean(dy) - normed mean(dy normed))  the means over all images
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 __all__ = ["SyncBatchNorm2d", "synchronise_norms"]
 
@@ -23,20 +29,52 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        values = images.float()
-        channels = (1, -1, 1, 1)
-        count = values.numel() // values.shape[1] * distributed.get_world_size()
-        mean = all_reduce(values.sum((0, 2, 3))) / count
-        centred = values - mean.view(channels)
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count
+        normed, mean, variance = _Normalise.apply(images, self.weight, self.bias, self.eps)
+        count = _count(images)
         with torch.no_grad():
-            momentum = self.momentum or 0.0
             self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        normed = torch.addcmul(self.bias.view(channels), centred, scale.view(channels))
-        return normed.to(images.dtype)
+            self.running_mean.lerp_(mean, self.momentum or 0.0)
+            self.running_var.lerp_(variance * (count / max(1, count - 1)), self.momentum or 0.0)
+        found: Tensor = normed
+        return found
+
+
+class _Normalise(Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = (part.double() for part in torch.batch_norm_update_stats(images.float(), None, None, 0.0))
+        # In float64 nothing is lost where a mean is far from 0.
+        moments = torch.stack([mean, variance + mean.square()])
+        distributed.all_reduce(moments)
+        moments /= distributed.get_world_size()
+        mean, variance = moments[0].float(), (moments[1] - moments[0].square()).clamp_(min=0).float()
+        normed = torch.native_batch_norm(images, weight, bias, mean, variance, False, 0.0, eps)[0]
+        ctx.save_for_backward(images, weight, mean, variance)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return normed, mean, variance
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor, *unused: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        images, weight, mean, variance = ctx.saved_tensors
+        # With the statistics as constants: weight r dy, and this process's own sums of dy normed and of dy.
+        of_images, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, images, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = torch.stack([of_weight, of_bias]).double()
+        distributed.all_reduce(sums)
+        with_normed, alone = (sums / _count(images)).float()
+        r = torch.rsqrt(variance + ctx.eps)
+        slope = -weight * r * r * with_normed
+        offset = -weight * r * alone - slope * mean
+        of_images = torch.addcmul(of_images, images, slope.view(1, -1, 1, 1)).add_(offset.view(1, -1, 1, 1))
+        return of_images.to(images.dtype), of_weight, of_bias, None
+
+
+def _count(images: Tensor) -> int:
+    """Values of a channel in all processes."""
+    return images.numel() // images.shape[1] * distributed.get_world_size()
 
 
 def synchronise_norms(network: nn.Module) -> None:
