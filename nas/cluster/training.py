@@ -37,6 +37,7 @@ __all__ = ["train_on_cluster"]
 MAX_FAILURES = 5
 COLLECTIVE_TIMEOUT_S = 1800
 POLL_S = 0.2
+MAX_REASON = 160
 ENDS = (TrainingDiverged, TrainingInterrupted, RunError, DataError)
 """What a worker says that would be no different if it were started again."""
 
@@ -88,7 +89,8 @@ def train_on_cluster(
         workers.check_room(cluster, job.compute)
         if address is not None:
             _check_shared(folder)
-        return _fit(job, folder, workers, cluster, stop, progress, checkpoint_every_s)
+        on_this_machine = address is None
+        return _fit(job, folder, workers, cluster, stop, progress, checkpoint_every_s, on_this_machine)
 
 
 def _fit(
@@ -99,22 +101,24 @@ def _fit(
     stop: StopRequest,
     progress: Progress,
     checkpoint_every_s: float,
+    on_this_machine: bool,
 ) -> TrainResult:
     import ray
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    from nas.cluster.process_group import OnThisMachine
+
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
     task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
     on_cuda = job.compute.is_cuda
+    meeting: dict[str, Any] = {"backend": "cpu:gloo,cuda:nccl" if on_cuda else "gloo", "timeout_s": COLLECTIVE_TIMEOUT_S}
     trainer = TorchTrainer(
         _work,
         train_loop_config={"task": task},
-        torch_config=TorchConfig(
-            backend="cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout_s=COLLECTIVE_TIMEOUT_S
-        ),
+        torch_config=OnThisMachine(folder=str(cluster.scratch), **meeting) if on_this_machine else TorchConfig(**meeting),
         scaling_config=train.ScalingConfig(
             num_workers=workers.asked,
             use_gpu=on_cuda,
@@ -166,8 +170,9 @@ def _work(given: dict[str, Any]) -> None:
     except ENDS as error:
         ray.get(mailbox.tell.remote("failed", error))
     except Exception as error:
-        reason = str(error).partition("\n")[0]
-        ray.get(mailbox.tell.remote("note", f"worker {group.rank} ended: {type(error).__name__}: {reason}"))
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:MAX_REASON]
+        lost = f"worker {group.rank} of {group.world} could not go on, and all are started again ({reason})"
+        ray.get(mailbox.tell.remote("note", lost))
         raise
     else:
         if group.is_first:
