@@ -1,7 +1,8 @@
 """How Ray Train's workers meet.
 
 torch's own way is a server in the first worker that listens on all interfaces and asks nobody who he is. On a cluster
-there is no other; workers on this machine meet in a file of the session's folder, and gloo's sockets are on the loopback.
+there is no other; workers on this machine meet in a file of the session's folder, and gloo's sockets are on the
+loopback.
 """
 
 import secrets
@@ -27,7 +28,7 @@ class OnThisMachine(TorchConfig):
 
 
 class _FileBackend(_TorchBackend):
-    def on_start(self, worker_group: Any, backend_config: OnThisMachine) -> None:
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
         worker_group.execute(_set_torch_distributed_env_vars)
         # A file that an earlier group has met in would be read as theirs.
         place = f"file://{backend_config.folder}/meet-{secrets.token_hex(8)}"

@@ -8,12 +8,13 @@ The run's own checkpoints are the truth: what Ray Train would keep is not used. 
 the others' step; all are started anew, from the last checkpoint.
 """
 
+import io
 import os
 import secrets
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ __all__ = ["train_on_cluster"]
 MAX_FAILURES = 5
 COLLECTIVE_TIMEOUT_S = 1800
 POLL_S = 0.2
-MAX_REASON = 160
+MAX_REASON = 200
+ENDED, FAILED = "ended", "failed"
 ENDS = (TrainingDiverged, TrainingInterrupted, RunError, DataError)
 """What a worker says that would be no different if it were started again."""
 
@@ -85,59 +87,67 @@ def train_on_cluster(
         stop = stack.enter_context(stop_request())
         if address is None and sys.platform == "linux":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        # Where a worker dies Ray says so on stdout, which is for the result.
+        stack.enter_context(redirect_stdout(io.StringIO()))
         cluster = stack.enter_context(ray_session(address))
         workers.check_room(cluster, job.compute)
         if address is not None:
             _check_shared(folder)
-        on_this_machine = address is None
-        return _fit(job, folder, workers, cluster, stop, progress, checkpoint_every_s, on_this_machine)
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+        task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
+        trainer = _trainer(task, workers, cluster, on_this_machine=address is None)
+        try:
+            return _follow(trainer, mailbox, stop, progress)
+        except ray.exceptions.RayError as error:
+            raise EngineError(f"Ray was lost: {_last_line(error)}") from error
 
 
-def _fit(
-    job: TrainJob,
-    folder: Path,
-    workers: Workers,
-    cluster: Cluster,
-    stop: StopRequest,
-    progress: Progress,
-    checkpoint_every_s: float,
-    on_this_machine: bool,
-) -> TrainResult:
-    import ray
+def _trainer(task: _Task, workers: Workers, cluster: Cluster, *, on_this_machine: bool) -> Any:
+    """Ray Train's trainer, that starts the workers."""
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     from nas.cluster.process_group import OnThisMachine
 
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-    task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
-    on_cuda = job.compute.is_cuda
-    meeting: dict[str, Any] = {"backend": "cpu:gloo,cuda:nccl" if on_cuda else "gloo", "timeout_s": COLLECTIVE_TIMEOUT_S}
-    trainer = TorchTrainer(
+    scratch, compute = str(cluster.scratch), task.job.compute
+    backend = "cpu:gloo,cuda:nccl" if compute.is_cuda else "gloo"
+    meeting: dict[str, Any] = {"backend": backend, "timeout_s": COLLECTIVE_TIMEOUT_S}
+    asked: Any = workers.asked
+    options: Any = {"logging_config": train.LoggingConfig(log_level="ERROR")}
+    return TorchTrainer(
         _work,
         train_loop_config={"task": task},
-        torch_config=OnThisMachine(folder=str(cluster.scratch), **meeting) if on_this_machine else TorchConfig(**meeting),
+        torch_config=OnThisMachine(folder=scratch, **meeting) if on_this_machine else TorchConfig(**meeting),
         scaling_config=train.ScalingConfig(
-            num_workers=workers.asked,
-            use_gpu=on_cuda,
-            resources_per_worker={"CPU": job.compute.threads, **({"GPU": 1} if on_cuda else {})},
+            num_workers=asked,
+            use_gpu=compute.is_cuda,
+            resources_per_worker={"CPU": compute.threads, **({"GPU": 1} if compute.is_cuda else {})},
         ),
         run_config=train.RunConfig(
             name="train",
-            storage_path=str(cluster.scratch),
+            storage_path=scratch,
             failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
-            logging_config=train.LoggingConfig(log_level="ERROR"),
+            **options,
         ),
     )
-    problem: list[str] = []
+
+
+def _follow(trainer: Any, mailbox: Any, stop: StopRequest, progress: Progress) -> TrainResult:
+    """Run the trainer, hand on what the workers tell, and end as they say."""
+    import ray
+
+    problem = "no reason is known"
 
     def fit() -> None:
+        nonlocal problem
         try:
             trainer.fit()
         except Exception as error:
-            problem.append(f"{type(error).__name__}: {error}")
+            problem = _last_line(error)
 
     # Not in the main thread, where Ray would take our signals. It ends with the session at the latest.
     fitting = threading.Thread(target=fit, daemon=True)
@@ -145,17 +155,22 @@ def _fit(
     while True:
         ended = not fitting.is_alive()
         for what, value in ray.get(mailbox.take.remote()):
-            if what == "ended":
+            if what == ENDED:
                 result: TrainResult = value
                 return result
-            if what == "failed":
+            if what == FAILED:
                 raise value
             getattr(progress, what)(value)
         if ended:
-            raise EngineError(f"the workers ended before the training did: {''.join(problem) or 'no reason is known'}")
+            raise EngineError(f"the workers ended before the training did: {problem}")
         if stop.asked:
             mailbox.ask_to_stop.remote()
         time.sleep(POLL_S)
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:MAX_REASON]
 
 
 def _work(given: dict[str, Any]) -> None:
@@ -168,7 +183,7 @@ def _work(given: dict[str, Any]) -> None:
     try:
         result = _train(task, group)
     except ENDS as error:
-        ray.get(mailbox.tell.remote("failed", error))
+        ray.get(mailbox.tell.remote(FAILED, error))
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0][:MAX_REASON]
         lost = f"worker {group.rank} of {group.world} could not go on, and all are started again ({reason})"
@@ -176,7 +191,7 @@ def _work(given: dict[str, Any]) -> None:
         raise
     else:
         if group.is_first:
-            ray.get(mailbox.tell.remote("ended", result))
+            ray.get(mailbox.tell.remote(ENDED, result))
 
 
 def _train(task: _Task, group: Group) -> TrainResult:

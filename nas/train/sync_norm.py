@@ -55,7 +55,7 @@ class _Normalise(Function):
         return normed, mean, variance
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor, *unused: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         images, weight, mean, variance = ctx.saved_tensors
         # With the statistics as constants: weight r dy, and this process's own sums of dy normed and of dy.

@@ -82,6 +82,6 @@ def test_each_image_is_evaluated_in_one_process(images: DeviceImages, world: int
 
 
 def test_what_cannot_be_shared_is_refused(images: DeviceImages) -> None:
-    with pytest.raises(ValueError, match="must be a multiple of 8 with 2 workers .*, got 12"):
+    with pytest.raises(ValueError, match=r"must be a multiple of 8 with 2 workers .*, got 12"):
         train_batches(images, batch_size=12, steps=1, generator=torch.Generator(), rank=0, world=2)
     train_batches(images, batch_size=13, steps=1, generator=torch.Generator())

@@ -141,12 +141,22 @@ def test_batch_norm_over_two_processes_is_that_of_torch_over_the_batch(tmp_path:
     back = torch.cat(places).argsort()
     for name in ("out", "grad", "later"):
         joined = torch.cat([each[name] for each in found])[back]
-        torch.testing.assert_close(joined, alone[name], rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            joined, alone[name], rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
     for name in ("weight", "bias"):
-        torch.testing.assert_close(found[0][name] + found[1][name], alone[name], rtol=1e-5, atol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[0][name] + found[1][name],
+            alone[name],
+            rtol=1e-5,
+            atol=1e-4,
+            msg=lambda text, name=name: f"{name}: {text}",
+        )
     for name in ("mean", "var"):
         assert torch.equal(found[0][name], found[1][name])
-        torch.testing.assert_close(found[0][name], alone[name], rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[0][name], alone[name], rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_two_processes_train_as_one(without_chance: TrainJob, in_two: Two, tmp_path: Path) -> None:
@@ -157,7 +167,9 @@ def test_two_processes_train_as_one(without_chance: TrainJob, in_two: Two, tmp_p
     assert together["loss"] == pytest.approx(alone["loss"], rel=1e-5)
     expected, found = (load_file(folder / "model.safetensors") for folder in (one, two))
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            found[name], expected[name], rtol=1e-3, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
     results = [TrainResult(**json.loads((folder / "result.json").read_text())) for folder in (one, two)]
     assert results[0].num_test == results[1].num_test == 359
     assert results[1].accuracy == pytest.approx(results[0].accuracy, abs=2 / 359)
@@ -184,4 +196,6 @@ def test_one_goes_on_with_what_two_began(small_job: TrainJob, in_two: Two, tmp_p
 
 def test_a_loss_that_one_has_lost_ends_both(small_job: TrainJob, in_two: Two, tmp_path: Path) -> None:
     ends = in_two(small_job, tmp_path / "lost", lost_in=1)
-    assert {how for how, _ in ends} == {"TrainingDiverged: the loss was not finite at step 1: give a lower learning rate (--lr)"}
+    assert {how for how, _ in ends} == {
+        "TrainingDiverged: the loss was not finite at step 1: give a lower learning rate (--lr)"
+    }
