@@ -99,6 +99,10 @@ class Curves:
 
 def _metrics(record: Any, before: list[Metrics]) -> Metrics:
     """A line. Those from before epochs were on record stand one an epoch."""
-    if isinstance(record, dict) and "epoch" not in record and "step" in record:
-        record["epoch"] = record["step"] / (before[0].step if before else record["step"])
-    return parse_json(Metrics, json.dumps(record))
+    if isinstance(record, dict) and "epoch" not in record:
+        record["epoch"] = record.get("step", 0) / before[0].step if before else 1.0
+    found = parse_json(Metrics, json.dumps(record))
+    last = before[-1].step if before else 0
+    if found.step <= last or found.epoch <= 0:
+        raise ValueError(f"step must be above {last} and epoch above 0, got {found.step} and {found.epoch:g}")
+    return found
