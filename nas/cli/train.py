@@ -1,5 +1,6 @@
 """`nas train`: one network to a final model, progressively."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +12,12 @@ from nas.cli.base import find_base
 from nas.cli.console import Failed, print_json, print_note
 from nas.cli.runs import RUNS, dated_folder, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
-from nas.cli.training_line import TrainingLine
+from nas.cli.watched import watched
 from nas.data import DataConfig, prepare
 from nas.device import Compute, DType
 from nas.text import printable
 from nas.train import FullOptions, Growth, OptimizerName, TrainJob, TrainLength, TrainResult, read_job
+from nas.train.watch_trackers import TrackerName, check_tracker
 from scaling import FAMILY_FILE, Family, Place, Preset, ProgressiveRecipe
 from search_space import ArchSpec
 from search_space.files import parse_json, read_text
@@ -24,7 +26,7 @@ __all__ = ["Config", "new_job", "run", "train_job"]
 
 DEFAULT_BATCH_SIZE = 128
 _MAY_CHANGE = ("data", "data_root")
-_OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds")
+_OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "log_to")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +35,10 @@ class Config:
 
     Example: nas train runs/family-efficientnetv2_s:S --data DIR --epochs 350
 
-    A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), checkpoints/, and at the
-    end model.safetensors (the averaged weights), arch.json and result.json (accuracy on the test images). Ctrl-C writes
-    a checkpoint and ends; nas train --resume RUN goes on, as it does after a crash.
+    A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), tensorboard/ (the same
+    for tensorboard --logdir), checkpoints/, and at the end curves.png, model.safetensors (the averaged weights),
+    arch.json and result.json (accuracy on the test images). Ctrl-C writes a checkpoint and ends; nas train --resume RUN
+    goes on, as it does after a crash.
     """
 
     arch: Annotated[Positional[str | None], arg(metavar="ARCH")] = None
@@ -82,10 +85,13 @@ class Config:
     out: Annotated[str | None, arg(metavar="NAME")] = None
     """The run's name below runs/, or a folder; named after the network and the time where not given."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
-    """A training to go on with. It says all but --json and --checkpoint-seconds; its data may have been moved (--data,
-    --data-root)."""
+    """A training to go on with. It says all but --json, --log-to and --checkpoint-seconds; its data may have been moved
+    (--data, --data-root)."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
+    log_to: tuple[TrackerName, ...] = ()
+    """mlflow or wandb, or both, told of each evaluation; their own environment variables (MLFLOW_TRACKING_URI,
+    WANDB_MODE, ...) hold. Where one fails it is left out and the training goes on."""
     json: bool = False
     """One JSON document on stdout."""
     given: Suppress[tuple[str, ...]] = ()
@@ -100,9 +106,17 @@ def run(config: Config) -> int:
         Failed: where the loss was not finite.
         KeyboardInterrupt: where a signal asked for a stop; a checkpoint is written.
     """
+    for name in config.log_to:
+        check_tracker(name)
     job, folder = _resumed(config) if config.resume is not None else new_job(config)
     how_to_go_on = f"to go on: nas train --resume {printable(str(folder))}"
-    result = train_job(job, folder, how_to_go_on=how_to_go_on, checkpoint_every_s=config.checkpoint_seconds)
+    result = train_job(
+        job,
+        folder,
+        how_to_go_on=how_to_go_on,
+        checkpoint_every_s=config.checkpoint_seconds,
+        log_to=config.log_to,
+    )
     if config.json:
         print_json(_document(job, folder, result))
     else:
@@ -110,13 +124,17 @@ def run(config: Config) -> int:
     return 0
 
 
-def train_job(job: TrainJob, folder: Path, *, how_to_go_on: str, checkpoint_every_s: float) -> TrainResult:
+def train_job(
+    job: TrainJob, folder: Path, *, how_to_go_on: str, checkpoint_every_s: float, log_to: Sequence[TrackerName] = ()
+) -> TrainResult:
     """Train in the folder, with a live line; where it is interrupted, what is kept and how to go on is said."""
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
 
     try:
-        with TrainingLine() as progress:
-            return train_full(job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s)
+        with watched(job, folder, log_to) as progress:
+            result = train_full(job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s)
+            progress.ended(result)
+            return result
     except TrainingDiverged as error:
         raise Failed(str(error)) from error
     except TrainingInterrupted as error:

@@ -66,7 +66,9 @@ def train_full(
     with TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
-            training = _Training(job, place, feed, progress or Silent(), checkpoint_every_s)
+            progress = progress or Silent()
+            progress.begins()
+            training = _Training(job, place, feed, progress, checkpoint_every_s)
             with stop_request() as stop:
                 training.run(phases, stop)
             result = training.finish()
@@ -166,6 +168,7 @@ class _Training:
             state.best_step, state.best_accuracy = state.step, averaged
         metrics = Metrics(
             step=state.step,
+            epoch=state.step * self.job.recipe.batch_size / self.feed.counts["train"],
             phase=phase.index,
             image_size=phase.image_size,
             lr=lr,
