@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import arg
 
-from nas.cli.console import print_note
 from nas.cli.runs import find_run
-from nas.data import DataError, PreparedData, prepare
+from nas.data import DataError, prepare
 from nas.text import printable
 from nas.train import TrainJob, read_job
 from nas.train.origin import SUFFIXES, Init, Normalisation, Origin, adapted, normalisation
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Start", "StartOptions", "find_start"]
 
 MODEL, CONFIG = "model.safetensors", "config.json"
+OWN = "data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,52 +43,62 @@ class StartOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """The network, with what its weights ask of it, the weights on record, and how pixels are normalised."""
+    """What was typed means for a network.
+
+    Args:
+        arch: the network, with what its weights ask of it; the number of classes is not the data's yet.
+        init: the weights, for the record.
+        normalisation: of pixels; None is by the train images' own mean and spread.
+        num_classes: that the weights are for.
+    """
 
     arch: ArchSpec
-    init: Init | None
-    normalisation: Normalisation
+    init: Init | None = None
+    normalisation: Normalisation | None = None
+    num_classes: int | None = None
+
+    def told(self, num_classes: int, normalisation: Normalisation) -> str:
+        """What is taken over for data with so many classes, whose pixels are normalised so."""
+        assert self.init is not None, "there is nothing to tell of fresh weights"
+        kept = self.num_classes == num_classes
+        classifier = f"its classifier of {num_classes} classes too" if kept else f"a new classifier of {num_classes}"
+        return (
+            f"starts from {self.init.path} ({self.init.origin}'s), {classifier}; batch norm's epsilon "
+            f"{self.arch.norm_eps:g}, padding {self.arch.padding}; pixels are normalised by {normalisation}"
+            f"{'' if self.normalisation else ', the mean and spread of these data'}"
+        )
 
 
-def find_start(typed: StartOptions, arch: ArchSpec, data: PreparedData) -> Start:
-    """What was typed means for `arch`, which has the data's classes; what is taken over is said on stderr.
+def find_start(typed: StartOptions, arch: ArchSpec) -> Start:
+    """What was typed means for `arch`.
 
     Raises:
         ValueError: for no such file or run, a file that holds no weights or others, or a value that breaks a rule.
     """
     from nas.train.init import read_weights
 
-    own = Normalisation(mean=data.mean, std=data.std)
     chosen = None
-    if typed.normalisation is not None:
-        chosen = own if typed.normalisation == "data" else Normalisation.parse(typed.normalisation)
+    if typed.normalisation is not None and typed.normalisation != OWN:
+        chosen = Normalisation.parse(typed.normalisation)
     if typed.init is None:
         if typed.fine_tune or typed.init_origin is not None:
             option = "--fine-tune" if typed.fine_tune else "--init-origin"
             raise ValueError(f"{option} must have weights to start from (--init)")
-        return Start(arch=arch, init=None, normalisation=chosen or own)
+        return Start(arch=arch, normalisation=chosen)
     path, job = _find(typed.init)
-    shown = printable(str(path))
     weights = read_weights(path)
-    origin = _origin(typed.init_origin, weights.library, shown)
-    if job is not None and origin == "ours":
-        arch = replace(arch, norm_eps=job.arch.norm_eps, padding=job.arch.padding)
-    arch = adapted(arch, origin)
     try:
-        taken = weights.fit(arch)
+        origin = _origin(typed.init_origin, weights.library)
+        arch = adapted(arch, origin)
+        if job is not None and origin == "ours":
+            arch = replace(arch, norm_eps=job.arch.norm_eps, padding=job.arch.padding)
+        num_classes = len(weights.fit(arch)["classifier.bias"])
+        if typed.normalisation is None:
+            chosen = _of_run(job) if job is not None and origin == "ours" else normalisation(arch, origin)
     except ValueError as error:
-        raise RunError(f"{shown}: {error}") from None
-    if chosen is None:
-        chosen = _of_run(job, shown) if job is not None and origin == "ours" else normalisation(arch, origin)
-    classes = arch.head.num_classes
-    print_note(
-        f"starts from {shown} ({origin}): {len(taken)} tensors, the classifier "
-        f"{'of' if 'classifier.weight' in taken else 'new, for'} {classes} classes; padding {arch.padding}, batch "
-        f"norm's epsilon {arch.norm_eps:g}, pixels normalised by "
-        f"{chosen or f'{own}, these data, as the weights do not tell (see --normalisation)'}"
-    )
+        raise RunError(f"{printable(str(path))}: {error}") from None
     init = Init(path=str(path), sha256=weights.sha256, origin=origin)
-    return Start(arch=arch, init=init, normalisation=chosen or own)
+    return Start(arch=arch, init=init, normalisation=chosen, num_classes=num_classes)
 
 
 def _find(text: str) -> tuple[Path, TrainJob | None]:
@@ -117,26 +127,26 @@ def _training_of(path: Path) -> TrainJob | None:
         return None
 
 
-def _origin(typed: Origin | None, library: "Library", shown: str) -> Origin:
+def _origin(typed: Origin | None, library: "Library") -> Origin:
     if library == "timm":
         if typed not in ("timm", "timm-tf"):
             raise ValueError(
-                f"{shown}: has timm's names, so --init-origin must be timm-tf (if timm's name of the model begins with "
-                f"tf_) or timm, got {typed or 'none'}"
+                f"has timm's names, so --init-origin must be timm-tf (where timm's name of the model begins with tf_) "
+                f"or timm, got {typed or 'none'}"
             )
         return typed
     if typed not in (None, library):
-        raise ValueError(f"{shown}: has the names of {library}, so --init-origin must be that, got {typed}")
+        raise ValueError(f"has the names of {library}, so --init-origin must be {library}, got {typed}")
     return library
 
 
-def _of_run(job: TrainJob, shown: str) -> Normalisation:
+def _of_run(job: TrainJob) -> Normalisation:
     if job.normalisation is not None:
         return job.normalisation
     try:
         data = prepare(job.data)
     except DataError as error:
-        raise RunError(
-            f"{shown}: its pixels were normalised by data that are not there, so --normalisation must be given: {error}"
+        raise ValueError(
+            f"its pixels were normalised by data that are not there, so --normalisation must be given: {error}"
         ) from None
     return Normalisation(mean=data.mean, std=data.std)

@@ -18,6 +18,7 @@ from nas.data import DataConfig, prepare
 from nas.device import Compute, DType
 from nas.text import printable
 from nas.train import FINE_TUNE_STEPS, TrainJob, TrainLength, TrainResult, read_job
+from nas.train.origin import Normalisation
 from scaling import FAMILY_FILE, Family, Place, Preset, ProgressiveRecipe, fine_tuning_recipe
 from search_space import ArchSpec
 from search_space.files import parse_json, read_text
@@ -59,7 +60,7 @@ class Config(StartOptions, TrainingOptions):
     preset: Preset = "paper"
     """Whose numbers a network without a recipe gets: the paper's, or the released code's."""
     image_size: Annotated[int | None, arg(metavar="N")] = None
-    """Largest side in pixels that is trained at, where no recipe is given."""
+    """Largest side in pixels that is trained at, where no recipe is given; with --fine-tune the only one."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
     """Images in a step; the recipe's where not given, with --fine-tune 512."""
     seed: int = 0
@@ -146,8 +147,12 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     check_threads(config.threads)
     compute = Compute(device=config.device, dtype=config.dtype, threads=config.threads)
     _check_device(compute)
+    useless = [name for name in ("preset", "growth") if config.fine_tune and name in config.given]
+    if useless:
+        raise ValueError(f"--{useless[0]} has no effect with --fine-tune")
     options = full_options(config, fine_tuning=config.fine_tune)
     name, arch, recipe = _network(config)
+    start = find_start(config, arch)
     if config.fine_tune:
         recipe = fine_tuning_recipe(recipe, config.image_size)
     if config.batch_size is not None:
@@ -158,9 +163,11 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     folder = _new_folder(config, name)
     prepared = prepare(data)
     print_note(prepared.summary())
-    start = find_start(config, arch.with_num_classes(prepared.num_classes), prepared)
+    normalisation = start.normalisation or Normalisation(mean=prepared.mean, std=prepared.std)
+    if start.init is not None:
+        print_note(start.told(prepared.num_classes, normalisation))
     job = TrainJob(
-        arch=start.arch,
+        arch=start.arch.with_num_classes(prepared.num_classes),
         recipe=recipe,
         options=options,
         data=data,
@@ -168,7 +175,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
         compute=compute,
         seed=config.seed,
         init=start.init,
-        normalisation=start.normalisation,
+        normalisation=normalisation,
     )
     return job, folder
 

@@ -85,8 +85,9 @@ class Feed:
     def _augment(self, phase: Phase) -> Augment:
         options = self._job.options
         crop = ResizedCrop(size=phase.image_size, min_area=options.min_crop_area, flip=self._train_data.flip)
-        randaugment = RandAugment(magnitude=phase.randaugment, num_layers=options.randaugment_layers)
-        augments: list[Augment] = [crop, randaugment]
+        augments: list[Augment] = [crop]
+        if phase.randaugment:
+            augments.append(RandAugment(magnitude=phase.randaugment, num_layers=options.randaugment_layers))
         if options.cutout:
             augments.append(Cutout(side=options.cutout))
         if options.random_erasing:

@@ -1,6 +1,7 @@
 """The weights that a training starts from: read from a file that may come from anybody, and fitted to a network."""
 
 import hashlib
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -29,15 +30,13 @@ class Weights:
     sha256: str
 
     def fit(self, arch: ArchSpec) -> dict[str, Tensor]:
-        """The tensors that `build_network(arch)` takes over, by its names: all, or all but the classifier's where the
-        number of classes is another.
+        """The tensors by the names that `build_network(arch)` has for them, float32; the classifier may have another
+        number of classes.
 
         Raises:
             ValueError: for the first stage, layer or tensor that does not fit, and for what is not finite.
         """
         found = rename_tensors(self.tensors, arch)
-        if len(found["classifier.weight"]) != arch.head.num_classes:
-            del found["classifier.weight"], found["classifier.bias"]
         for name, tensor in found.items():
             if tensor.ndim and not tensor.is_floating_point():
                 raise ValueError(f"{name} must hold floating-point numbers, got {tensor.dtype}")
@@ -70,11 +69,11 @@ def read_weights(path: Path) -> Weights:
 
 
 def initial_weights(init: Init, arch: ArchSpec) -> dict[str, Tensor]:
-    """What `build_network(arch)` takes over of the file that is on record.
+    """What `build_network(arch)` takes over of the file that is on record: all, or all but the classifier's tensors
+    where the number of classes is another.
 
     Raises:
-        RunError: where the file is not there, or is another by now.
-        ValueError: as `Weights.fit`.
+        RunError: where the file is not there, is another by now, or does not fit.
     """
     weights = read_weights(Path(init.path))
     if weights.sha256 != init.sha256:
@@ -83,9 +82,12 @@ def initial_weights(init: Init, arch: ArchSpec) -> dict[str, Tensor]:
             f"got another ({weights.sha256[:12]}...)"
         )
     try:
-        return weights.fit(arch)
+        found = weights.fit(arch)
     except ValueError as error:
         raise RunError(f"{printable(init.path)}: {error}") from None
+    if len(found["classifier.weight"]) != arch.head.num_classes:
+        del found["classifier.weight"], found["classifier.bias"]
+    return found
 
 
 def _safetensors(content: bytes) -> Any:
@@ -101,8 +103,10 @@ def _safetensors(content: bytes) -> Any:
 def _torch(content: bytes) -> Any:
     try:
         found = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:  # whose message tells how to load it all the same
+        raise ValueError("must hold tensors alone, in torch's format; it holds something else, or is damaged") from None
     except DAMAGE as error:
-        raise ValueError(f"is no file of tensors alone, or is damaged: {_first_line(error)}") from None
+        raise ValueError(f"is no file of torch's, or is damaged: {_first_line(error)}") from None
     # A checkpoint of a training of ours.
     return found["average"] if isinstance(found, dict) and isinstance(found.get("average"), dict) else found
 

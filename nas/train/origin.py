@@ -23,8 +23,11 @@ SUFFIXES = (".safetensors", ".pt", ".pth")
 
 TORCH_EPS, TENSORFLOW_EPS = 1e-5, 1e-3
 _TORCHVISION_WITH_TORCH_EPS = {f"efficientnet_b{i}" for i in range(5)}
-_TIMM_INCEPTION = {f"efficientnetv2_{size}" for size in ("s", "m", "l", "xl", "b3")}
-_TORCHVISION_INCEPTION = {"efficientnetv2_l"}
+_INCEPTION: dict[Origin, set[str]] = {
+    "torchvision": {"efficientnetv2_l"},
+    "timm": {"efficientnet_b1"},
+    "timm-tf": {f"efficientnetv2_{size}" for size in ("s", "m", "l", "xl", "b3")},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +108,9 @@ def adapted(arch: ArchSpec, origin: Origin) -> ArchSpec:
 
 def normalisation(arch: ArchSpec, origin: Origin) -> Normalisation | None:
     """How the pixels were normalised that such weights saw (timm: those that it loads by default); None for ours."""
-    inception = {"torchvision": _TORCHVISION_INCEPTION, "timm-tf": _TIMM_INCEPTION}.get(origin, set())
     if origin == "ours":
         return None
-    return INCEPTION if _name(arch) in inception else IMAGENET
+    return INCEPTION if _name(arch) in _INCEPTION[origin] else IMAGENET
 
 
 def _name(arch: ArchSpec) -> str | None:
