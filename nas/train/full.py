@@ -1,6 +1,6 @@
 """The training of a final model, progressively.
 
-    network, average, optimizer = fresh, or as the last checkpoint has them
+    network, average, optimizer = fresh (with the weights of `init`), or as the last checkpoint has them
     for each phase that is not over:
         dropout is the phase's; batches are cropped to its image size and augmented at its strength
         for each batch:
@@ -23,6 +23,7 @@ from nas.device import set_up_process
 from nas.signals import StopRequest, stop_request
 from nas.train.feed import Feed
 from nas.train.folder import TrainFolder
+from nas.train.init import initial_weights
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
@@ -98,6 +99,10 @@ class _Training:
         if found is not None:
             self.state.load(found)
             progress.note(f"goes on after step {self.state.step}")
+        elif job.init is not None:
+            self.state.start_from(initial_weights(job.init, job.arch))
+            # From here on the file is needed no more.
+            place.checkpoints.save(0, self.state.to_dict(self._seconds()), best_step=None)
         place.open_metrics(self.state.step)
 
     def run(self, phases: tuple[Phase, ...], stop: StopRequest) -> None:
