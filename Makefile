@@ -19,7 +19,7 @@ demo: $(VENV)/.installed
 	$(VENV)/bin/nas search --budget $(BUDGET) $(DEMO_ARGS)
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
