@@ -43,6 +43,9 @@ class Told:
         self._mailbox = mailbox
         self._last_step = 0.0
 
+    def begins(self) -> None:
+        """Nothing: the driver, who holds the folder's lock, has told."""
+
     def note(self, text: str) -> None:
         self._mailbox.tell.remote("note", text)
 

@@ -39,7 +39,7 @@ MAX_FAILURES = 5
 COLLECTIVE_TIMEOUT_S = 1800
 POLL_S = 0.2
 MAX_REASON = 200
-ENDED, FAILED = "ended", "failed"
+ENDED, FAILED, EVALUATED = "ended", "failed", "evaluated"
 ENDS = (TrainingDiverged, TrainingInterrupted, RunError, DataError)
 """What a worker says that would be no different if it were started again."""
 
@@ -78,12 +78,13 @@ def train_on_cluster(
     folder = folder.absolute()
     workers.check(job.recipe.batch_size, job.compute)
     feed = Feed(job)
-    job.phases(job.total_steps(feed.counts["train"]))
+    job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with ExitStack() as stack:
         stack.enter_context(TrainFolder(folder, job, feed.fingerprints))
         result = read_result(folder)
         if result is not None:
             return result
+        progress.begins()
         stop = stack.enter_context(stop_request())
         if address is None and sys.platform == "linux":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -97,7 +98,7 @@ def train_on_cluster(
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()  # type: ignore[attr-defined]
+        mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
         task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
         trainer = _trainer(task, workers, cluster, on_this_machine=address is None)
         try:
@@ -140,7 +141,7 @@ def _follow(trainer: Any, mailbox: Any, stop: StopRequest, progress: Progress) -
     """Run the trainer, hand on what the workers tell, and end as they say."""
     import ray
 
-    problem = "no reason is known"
+    problem, evaluated = "no reason is known", 0
 
     def fit() -> None:
         nonlocal problem
@@ -160,7 +161,9 @@ def _follow(trainer: Any, mailbox: Any, stop: StopRequest, progress: Progress) -
                 return result
             if what == FAILED:
                 raise value
-            getattr(progress, what)(value)
+            if what != EVALUATED or value.step > evaluated:
+                getattr(progress, what)(value)
+            evaluated = max(evaluated, value.step) if what == EVALUATED else evaluated
         if ended:
             raise EngineError(f"the workers ended before the training did: {problem}")
         if stop.asked:

@@ -12,9 +12,10 @@ from nas.data.source import Split
 from nas.data.table import DATASETS, FOLDER, Dataset, dataset
 
 if TYPE_CHECKING:
-    from nas.data.augment import Augment, CropFlip
+    from nas.data.augment import Augment, CropFlip, in_turn
     from nas.data.batches import DeviceImages, eval_batches, train_batches
     from nas.data.crop import ResizedCrop
+    from nas.data.erasing import Cutout, RandomErasing
     from nas.data.mixing import mix
     from nas.data.randaugment import RandAugment
 
@@ -23,6 +24,7 @@ __all__ = [
     "FOLDER",
     "Augment",
     "CropFlip",
+    "Cutout",
     "DataConfig",
     "DataError",
     "Dataset",
@@ -30,11 +32,13 @@ __all__ = [
     "ImageSet",
     "PreparedData",
     "RandAugment",
+    "RandomErasing",
     "ResizedCrop",
     "Split",
     "check_parts",
     "dataset",
     "eval_batches",
+    "in_turn",
     "mix",
     "prepare",
     "train_batches",
@@ -43,10 +47,13 @@ __all__ = [
 _WITH_TORCH = {
     "Augment": "augment",
     "CropFlip": "augment",
+    "Cutout": "erasing",
     "DeviceImages": "batches",
     "RandAugment": "randaugment",
+    "RandomErasing": "erasing",
     "ResizedCrop": "crop",
     "eval_batches": "batches",
+    "in_turn": "augment",
     "mix": "mixing",
     "train_batches": "batches",
 }

@@ -10,10 +10,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Augment", "CropFlip"]
+__all__ = ["Augment", "CropFlip", "in_turn"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """(uint8 images (B, 3, S, S) on any device, generator on the CPU) -> such images on that device, of any size."""
+
+
+def in_turn(*augments: Augment) -> Augment:
+    """One after the other, drawing from the same generator."""
+
+    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+        for each in augments:
+            images = each(images, generator)
+        return images
+
+    return augment
 
 
 @dataclass(frozen=True, kw_only=True)

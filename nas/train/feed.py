@@ -7,16 +7,20 @@ from torch import Tensor
 
 from nas.data import (
     Augment,
+    Cutout,
     DeviceImages,
     PreparedData,
     RandAugment,
+    RandomErasing,
     ResizedCrop,
     Split,
     eval_batches,
+    in_turn,
     prepare,
     train_batches,
 )
 from nas.train.job import TrainJob
+from nas.train.origin import Normalisation
 from nas.train.schedule import Phase
 
 __all__ = ["Feed"]
@@ -28,6 +32,7 @@ class Feed:
     """Attributes:
     counts: images of each split.
     fingerprints: of the images that are trained on, and of those that are evaluated on.
+    normalisation: of pixels.
     """
 
     def __init__(self, job: TrainJob) -> None:
@@ -40,6 +45,7 @@ class Feed:
         self._train_data, self._eval_data = prepare(job.data), prepare(job.eval_data)
         self.counts = {**self._eval_data.counts, "train": self._train_data.counts["train"]}
         self.fingerprints = self._train_data.fingerprint, self._eval_data.fingerprint
+        self.normalisation = job.normalisation or Normalisation(mean=self._train_data.mean, std=self._train_data.std)
         classes, num_images = self._train_data.num_classes, self.counts["train"]
         if job.arch.head.num_classes != classes:
             raise ValueError(f"arch must have the data's {classes} classes, got {job.arch.head.num_classes}")
@@ -83,13 +89,19 @@ class Feed:
             self._images[split] = DeviceImages(
                 data.split(split),
                 device=self._job.compute.device,
-                mean=self._train_data.mean,
-                std=self._train_data.std,
+                mean=self.normalisation.mean,
+                std=self.normalisation.std,
             )
         return self._images[split]
 
     def _augment(self, phase: Phase) -> Augment:
         options = self._job.options
         crop = ResizedCrop(size=phase.image_size, min_area=options.min_crop_area, flip=self._train_data.flip)
-        randaugment = RandAugment(magnitude=phase.randaugment, num_layers=options.randaugment_layers)
-        return lambda images, generator: randaugment(crop(images, generator), generator)
+        augments: list[Augment] = [crop]
+        if phase.randaugment:
+            augments.append(RandAugment(magnitude=phase.randaugment, num_layers=options.randaugment_layers))
+        if options.cutout:
+            augments.append(Cutout(side=options.cutout))
+        if options.random_erasing:
+            augments.append(RandomErasing(probability=options.random_erasing))
+        return in_turn(*augments)

@@ -1,6 +1,6 @@
 """The training of a final model, progressively.
 
-    network, average, optimizer = fresh, or as the last checkpoint has them
+    network, average, optimizer = fresh (with the weights of `init`), or as the last checkpoint has them
     for each phase that is not over:
         dropout is the phase's; batches are cropped to its image size and augmented at its strength
         for each batch:
@@ -26,6 +26,7 @@ from nas.signals import stop_request
 from nas.train.feed import Feed
 from nas.train.folder import TrainFolder
 from nas.train.group import ALONE, Group
+from nas.train.init import initial_weights
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
@@ -65,16 +66,18 @@ def train_full(
     job = job.anchored()
     set_up_process(job.compute)
     feed = Feed(job)
-    job.phases(job.total_steps(feed.counts["train"]))
+    job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
+            progress = progress or Silent()
+            progress.begins()
             with stop_request() as stop:
                 result = train_in(
                     place,
                     job,
                     feed,
-                    progress=progress or Silent(),
+                    progress=progress,
                     checkpoint_every_s=checkpoint_every_s,
                     asks_to_stop=lambda: stop.asked,
                 )
@@ -132,6 +135,10 @@ class _Training:
             progress.note(f"goes on after step {self.state.step}")
             if before != group.world:
                 progress.note(f"was trained by {before} before, by {group.world} now: dropout draws anew")
+        elif (init := job.init) is not None:
+            self.state.start_from(group.from_first(lambda: initial_weights(init, job.arch)))
+            # From here on the file is needed no more.
+            self._save()
         if group.is_first:
             place.open_metrics(self.state.step)
 
@@ -216,6 +223,7 @@ class _Training:
             state.best_step, state.best_accuracy = state.step, averaged
         metrics = Metrics(
             step=state.step,
+            epoch=state.step * self.job.recipe.batch_size / self.feed.counts["train"],
             phase=phase.index,
             image_size=phase.image_size,
             lr=lr,

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from nas.cli.training_line import TrainingLine, work_left
 from nas.train import Phase, TrainJob, read_job
+from nas.train.origin import IMAGENET, Normalisation
 from nas.train.report import Metrics, Now
 from scaling import ProgressiveRecipe
 from search_space import ArchSpec, architecture, parse_json
@@ -99,9 +101,28 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
         (("tiny.json", "--threads", "4096"), "threads must be at most"),
         (("tiny.json", "--recipe", "none.json"), "none.json: No such file"),
         (("tiny.json", "--image-size", "16", "--out", ".x"), "must not begin with . or -, got '.x'"),
+        (("tiny.json", "--workers", "two"), "workers must be a number (4) or MIN:MAX (2:4), got 'two'"),
+        (("tiny.json", "--workers", "0"), "workers must be from 1 to 4096, the least before the most, got 0"),
+        (("tiny.json", "--workers", "3:2"), "the least before the most, got 3:2"),
+        (("tiny.json", "--image-size", "16", "--workers", "3"), "must be a multiple of 12 with 3 workers"),
+        (("tiny.json", "--image-size", "16", "--batch-size", "40", "--workers", "1:5"), "got 40"),
+        (("tiny.json", "--sync-bn"), "--sync-bn has no effect on 1 worker: give --workers too"),
+        (("tiny.json", "--address", "auto"), "--address has no effect on 1 worker"),
         (("--resume", "gone"), "no run 'gone'"),
         (("--resume", "gone", "--lr", "1"), "--lr cannot be given with --resume"),
         (("tiny.json", "--resume", "gone"), "ARCH 'tiny.json' cannot be given with --resume"),
+        (("--resume", "gone", "--init", "a.pt"), "--init cannot be given with --resume"),
+        (("tiny.json", "--fine-tune"), "--fine-tune must have weights to start from (--init)"),
+        (("tiny.json", "--init-origin", "timm"), "--init-origin must have weights to start from (--init)"),
+        (("tiny.json", "--init", "gone"), "no run 'gone'"),
+        (("tiny.json", "--init", "gone.pth"), "gone.pth: no such file"),
+        (("tiny.json", "--init", "tiny.json"), "tiny.json: a file of weights must end in .safetensors, .pt, .pth"),
+        (("tiny.json", "--fine-tune", "--growth", "fixed"), "--growth has no effect with --fine-tune"),
+        (("tiny.json", "--normalisation", "half"), "must be imagenet, inception or MEAN:STD (0.5:0.5), got 'half'"),
+        (("tiny.json", "--optimizer", "adamw", "--momentum", "0.5"), "--momentum has no effect with adamw"),
+        (("tiny.json", "--ema-decay", "1"), "FullOptions.ema_decay must be at least 0 and below 1, got 1"),
+        (("tiny.json", "--bn-momentum", "0"), "FullOptions.bn_momentum must be above 0 and at most 1, got 0"),
+        (("tiny.json", "--random-erasing", "2"), "FullOptions.random_erasing must be from 0 to 1, got 2"),
     ],
 )
 def test_bad_input_is_named(nas: Nas, tiny: str, arguments: tuple[str, ...], rule: str) -> None:
@@ -179,6 +200,7 @@ def test_the_live_line() -> None:
         line.evaluated(
             Metrics(
                 step=4,
+                epoch=0.5,
                 phase=0,
                 image_size=10,
                 lr=0.1,
@@ -217,3 +239,90 @@ def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytes
     (folder / "there/test/0").joinpath("more.png").write_bytes(next((folder / "there/test/1").iterdir()).read_bytes())
     said = nas("train", "--resume", "a", "--data", "there")
     assert (said.code, "the data are not those" in said.err) == (2, True)
+
+
+def test_every_option_of_a_training_can_be_typed(nas: Nas, tiny: str) -> None:
+    typed = {
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "rate": "cosine",
+        "momentum": 0.8,
+        "weight_decay": 0.001,
+        "label_smoothing": 0.05,
+        "ema_decay": 0.99,
+        "bn_momentum": 0.2,
+        "clip_norm": 5.0,
+        "min_crop_area": 0.5,
+        "randaugment_layers": 1,
+        "cutout": 0.25,
+        "random_erasing": 0.5,
+        "growth": "fixed",
+    }
+    options = [part for name, value in typed.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a", "--normalisation", "0.3:0.4", *options)
+    assert said.code == 0, said.err
+    job = job_of("a")
+    assert asdict(job.options) == {**typed, "sync_bn": False}, "which is of several workers"
+    assert job.normalisation == Normalisation.parse("0.3:0.4")
+
+
+def test_a_run_is_what_a_fine_tuning_starts_from(nas: Nas, tiny: str, folder: Path) -> None:
+    assert nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a").code == 0
+    assert nas("scale", "--base", tiny, "--image-size", "12", "--sizes", "S", "--out", "kin").code == 0
+    few = ("--steps", "2", "--batch-size", "16")
+    for name, init, network in (
+        ("b", "a", (tiny, "--image-size", "12")),
+        ("c", "runs/a/checkpoints/step-6.pt", ("kin:S",)),
+    ):
+        said = nas("train", *network, *few, "--init", init, "--fine-tune", "--out", name)
+        assert said.code == 0, said.err
+        assert "(ours), its classifier of 10 classes too;" in said.err
+        job = job_of(name)
+        assert job.init is not None
+        assert Path(job.init.path).is_absolute()
+        assert job.normalisation == job_of("a").normalisation, "not that of its own, smaller images"
+        options = job.options
+        assert (options.lr * 512 / 256, options.rate, options.weight_decay) == (0.001, "cosine", 0.0)
+        assert (options.ema_decay, options.cutout, options.min_crop_area) == (0.9996, 0.5, 1.0)
+        assert (job.recipe.mixup, job.recipe.dropout, job.recipe.phases, job.recipe.batch_size) == (
+            (0, 0),
+            (0, 0),
+            1,
+            16,
+        )
+    assert job_of("b").recipe.train_size == (12, 12)
+    assert job_of("c").recipe.train_size == (16, 16), "the recipe's evaluation size"
+
+
+def test_timms_weights_bring_their_padding_and_normalisation(nas: Nas, folder: Path) -> None:
+    import timm
+    import torch
+
+    from nas.cli.train import Config, new_job
+
+    torch.save(timm.create_model("tf_efficientnetv2_b0", num_classes=3).state_dict(), folder / "b0.pth")
+    said = nas("train", "efficientnetv2_b0", *QUICK, "--init", "b0.pth")
+    assert (said.code, "--init-origin must be timm-tf" in said.err) == (2, True)
+    said = nas("train", "efficientnetv2_b0", *QUICK, "--init", "b0.pth", "--init-origin", "ours")
+    assert (said.code, "has timm's names" in said.err) == (2, True)
+    said = nas("train", "efficientnetv2_b1", *QUICK, "--init", "b0.pth", "--init-origin", "timm")
+    assert (said.code, "b0.pth: stage 1 (F3e1-16x2), layer 2, project: the model has no tensor" in said.err) == (
+        2,
+        True,
+    )
+    assert not Path("runs").exists()
+    config = Config(arch="efficientnetv2_b0", init="b0.pth", init_origin="timm-tf", fine_tune=True, image_size=16)
+    job, _ = new_job(config)
+    assert (job.arch.padding, job.arch.norm_eps, job.normalisation) == ("same", 1e-3, IMAGENET)
+    assert job.arch.head.num_classes == 10
+    assert (job.length.steps, job.recipe.batch_size, job.recipe.train_size) == (10_000, 512, (16, 16))
+
+
+def test_weights_without_their_run_are_told_of(nas: Nas, tiny: str, folder: Path) -> None:
+    assert nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a").code == 0
+    Path("runs/a/model.safetensors").rename("mine.safetensors")
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--init", "a")
+    assert (said.code, "runs/a: has no model.safetensors" in said.err) == (2, True)
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--init", "mine.safetensors", "--out", "b")
+    assert said.code == 0
+    assert "the mean and spread of these data" in said.err
