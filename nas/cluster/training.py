@@ -10,7 +10,6 @@ the others' step; all are started anew, from the last checkpoint.
 
 import io
 import os
-import secrets
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import Any
 
 from nas.cluster.mailbox import Mailbox, StopAsked, Told
 from nas.cluster.session import Cluster, EngineError, ray_session
+from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError
 from nas.device import set_up_process
@@ -92,16 +92,16 @@ def train_on_cluster(
         stack.enter_context(redirect_stdout(io.StringIO()))
         cluster = stack.enter_context(ray_session(address))
         workers.check_room(cluster, job.compute)
-        if address is not None:
-            _check_shared(folder)
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
-        task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
-        trainer = _trainer(task, workers, cluster, on_this_machine=address is None)
         try:
+            if address is not None:
+                check_shared(folder)
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+            task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
+            trainer = _trainer(task, workers, cluster, on_this_machine=address is None)
             return _follow(trainer, mailbox, stop, progress)
         except ray.exceptions.RayError as error:
             raise EngineError(f"Ray was lost: {_last_line(error)}") from error
@@ -220,33 +220,3 @@ def _train(task: _Task, group: Group) -> TrainResult:
             asks_to_stop=StopAsked(task.mailbox) if group.is_first else lambda: False,
             group=group,
         )
-
-
-def _check_shared(folder: Path) -> None:
-    """Raise ValueError where a machine of the cluster does not see the run's folder."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    token = folder / f".shared-{secrets.token_hex(8)}"
-    token.touch()
-    try:
-        nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
-        look = ray.remote(_sees)
-        seen = [
-            look.options(
-                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(str(token))
-            for node in nodes
-        ]
-        blind = [node["NodeManagerHostname"] for node, sees in zip(nodes, ray.get(seen), strict=True) if not sees]
-    finally:
-        token.unlink(missing_ok=True)
-    if blind:
-        raise ValueError(
-            f"the run's folder must be on a disk that all machines of the cluster share: {folder} is not seen on "
-            f"{', '.join(sorted(set(blind)))}"
-        )
-
-
-def _sees(path: str) -> bool:
-    return Path(path).exists()
