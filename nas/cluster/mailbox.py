@@ -1,14 +1,18 @@
 """What workers tell the command that started them, and the one thing that it tells them: to stop.
 
-A mailbox is a small Ray actor beside the driver. A worker that dies takes nothing with it.
+A mailbox is a Ray actor beside the driver. A worker that dies takes nothing with it.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from nas.train.report import Metrics, Now
 
-__all__ = ["Mailbox", "StopAsked", "Told"]
+__all__ = ["LAUNCHING", "Mailbox", "StopAsked", "Told", "mailbox_actor"]
+
+LAUNCHING = "launching"
+"""The concurrency group of `launch`; other methods are called one by one, in the order in which they came."""
 
 STEP_EVERY_S = 0.5
 STOP_EVERY_S = 1.0
@@ -34,6 +38,18 @@ class Mailbox:
 
     def stops(self) -> bool:
         return self._stops
+
+    def launch(self, call: Callable[[], str]) -> str:
+        """Meanwhile the other methods answer."""
+        return call()
+
+
+def mailbox_actor(**options: Any) -> Any:
+    """A new mailbox's handle."""
+    import ray
+
+    remote: Any = ray.remote
+    return remote(concurrency_groups={LAUNCHING: 1})(Mailbox).options(**options).remote()
 
 
 class Told:

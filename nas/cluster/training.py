@@ -1,6 +1,6 @@
 """A final training by several workers: Ray Train starts them, and starts them again where one dies.
 
-    driver: the data and the folder are checked, the folder's lock is taken; Ray; the mailbox; TorchTrainer.fit
+    driver: the data and the folder are checked, the folder's lock is taken; Ray; the mailbox, in it TorchTrainer.fit
     each worker: the same `train_in` as in one process, on its part of every batch
     driver: what the first worker tells goes to the user's progress, until it tells how the training ended
 
@@ -11,15 +11,16 @@ the others' step; all are started anew, from the last checkpoint.
 import io
 import os
 import sys
-import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas.cluster.mailbox import Mailbox, StopAsked, Told
-from nas.cluster.session import Cluster, EngineError, ray_session
+from nas.cluster.mailbox import LAUNCHING, StopAsked, Told, mailbox_actor
+from nas.cluster.session import EngineError, ray_session
 from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError
@@ -99,27 +100,27 @@ def train_on_cluster(
             if address is not None:
                 check_shared(folder)
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            mailbox = ray.remote(Mailbox).options(num_cpus=0, scheduling_strategy=here).remote()
+            mailbox = mailbox_actor(num_cpus=0, scheduling_strategy=here)
             task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
-            trainer = _trainer(task, workers, cluster, on_this_machine=address is None)
-            return _follow(trainer, mailbox, stop, progress)
+            launch = partial(_fit, task, workers, str(cluster.scratch), on_this_machine=address is None)
+            return _follow(launch, mailbox, stop, progress)
         except ray.exceptions.RayError as error:
             raise EngineError(f"Ray was lost: {_last_line(error)}") from error
 
 
-def _trainer(task: _Task, workers: Workers, cluster: Cluster, *, on_this_machine: bool) -> Any:
-    """Ray Train's trainer, that starts the workers."""
+def _fit(task: _Task, workers: Workers, scratch: str, *, on_this_machine: bool) -> str:
+    """Ray Train from its start to its end; what it ended of."""
     from ray import train
     from ray.train.torch import TorchConfig, TorchTrainer
 
     from nas.cluster.process_group import OnThisMachine
 
-    scratch, compute = str(cluster.scratch), task.job.compute
+    compute = task.job.compute
     backend = "cpu:gloo,cuda:nccl" if compute.is_cuda else "gloo"
     meeting: dict[str, Any] = {"backend": backend, "timeout_s": COLLECTIVE_TIMEOUT_S}
     asked: Any = workers.asked
     options: Any = {"logging_config": train.LoggingConfig(log_level="ERROR")}
-    return TorchTrainer(
+    trainer = TorchTrainer(
         _work,
         train_loop_config={"task": task},
         torch_config=OnThisMachine(folder=scratch, **meeting) if on_this_machine else TorchConfig(**meeting),
@@ -135,26 +136,22 @@ def _trainer(task: _Task, workers: Workers, cluster: Cluster, *, on_this_machine
             **options,
         ),
     )
+    try:
+        trainer.fit()
+    except Exception as error:
+        return _last_line(error)
+    return "no reason is known"
 
 
-def _follow(trainer: Any, mailbox: Any, stop: StopRequest, progress: Progress) -> TrainResult:
-    """Run the trainer, hand on what the workers tell, and end as they say."""
+def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress: Progress) -> TrainResult:
+    """Launch the workers, hand on what they tell, and end as they say."""
     import ray
 
-    problem, evaluated = "no reason is known", 0
-
-    def fit() -> None:
-        nonlocal problem
-        try:
-            trainer.fit()
-        except Exception as error:
-            problem = _last_line(error)
-
-    # Not in the main thread, where Ray would take our signals. It ends with the session at the latest.
-    fitting = threading.Thread(target=fit, daemon=True)
-    fitting.start()
+    # Not in a thread of this process: one that still waits for Ray when the session ends would end the process.
+    fitting = mailbox.launch.options(concurrency_group=LAUNCHING).remote(launch)
+    evaluated = 0
     while True:
-        ended = not fitting.is_alive()
+        ended, _ = ray.wait([fitting], timeout=0)
         for what, value in ray.get(mailbox.take.remote()):
             if what == ENDED:
                 result: TrainResult = value
@@ -165,7 +162,7 @@ def _follow(trainer: Any, mailbox: Any, stop: StopRequest, progress: Progress) -
                 getattr(progress, what)(value)
             evaluated = max(evaluated, value.step) if what == EVALUATED else evaluated
         if ended:
-            raise EngineError(f"the workers ended before the training did: {problem}")
+            raise EngineError(f"the workers ended before the training did: {ray.get(fitting)}")
         if stop.asked:
             mailbox.ask_to_stop.remote()
         time.sleep(POLL_S)
