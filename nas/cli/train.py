@@ -1,5 +1,7 @@
 """`nas train`: one network to a final model, progressively."""
 
+import os
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,6 +64,8 @@ class Config:
     """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.004 for adamw where not given."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
     """Images in a step; the recipe's where not given."""
+    accumulate: Annotated[int, arg(metavar="K")] = 1
+    """Parts that a batch is computed in, one after the other, to save memory."""
     clip_norm: Annotated[float | None, arg(metavar="X")] = None
     """Cut the gradient's norm to this; it is left where not given."""
     min_crop_area: Annotated[float | None, arg(metavar="SHARE")] = None
@@ -69,6 +73,8 @@ class Config:
     ImageNet."""
     growth: Growth = "progressive"
     """fixed trains with the recipe's last values from the first step on."""
+    grow_batch: bool = False
+    """Larger batches while images are small, up to four times, at a learning rate in proportion."""
     seed: int = 0
     """Of weights, order, augmentation and dropout. On a CPU the same seed gives the same bits."""
     holdout: float = 0.1
@@ -76,9 +82,11 @@ class Config:
     device: str = "cpu"
     """cpu, cuda or cuda:N."""
     dtype: DType = "float32"
-    """bfloat16 is autocast."""
+    """bfloat16 and float16 are autocast; float16 is for CUDA alone."""
     threads: Annotated[int, arg(metavar="N")] = 1
     """Threads that a step computes with on a CPU."""
+    compile: bool = False
+    """Compile the network for each image size (torch.compile): minutes at first, on a CPU with a C++ compiler."""
     out: Annotated[str | None, arg(metavar="NAME")] = None
     """The run's name below runs/, or a folder; named after the network and the time where not given."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
@@ -153,6 +161,8 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     check_threads(config.threads)
     compute = Compute(device=config.device, dtype=config.dtype, threads=config.threads)
     _check_device(compute)
+    if config.compile and not compute.is_cuda and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise ValueError("compile must be left out on a CPU without a C++ compiler: g++, or what CXX names")
     options = FullOptions.of(config.optimizer, **_changes(config))
     name, arch, recipe = _network(config)
     if config.batch_size is not None:
@@ -184,7 +194,7 @@ def _changes(config: Config) -> dict[str, Any]:
     """The options of a training that were typed."""
     names = ("lr", "clip_norm", "min_crop_area")
     typed = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    return {**typed, "growth": config.growth}
+    return {**typed, **{name: getattr(config, name) for name in ("growth", "grow_batch", "accumulate", "compile")}}
 
 
 def _check_device(compute: Compute) -> None:

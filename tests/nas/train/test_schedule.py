@@ -68,6 +68,20 @@ def test_one_phase_has_the_last_values() -> None:
     assert (only.image_size, only.randaugment, only.mixup, only.dropout, only.steps) == (380, 25, 0.4, 0.5, 7)
 
 
+def test_batches_grow_while_images_are_small() -> None:
+    recipe = replace(published_recipe("S"), batch_size=32)
+    found = phases(recipe, 402, grow_batch=True)
+    assert column(found, "image_size") == [128, 186, 242, 300]
+    # (300 / 128)^2 is 5.5, (300 / 186)^2 is 2.6, (300 / 242)^2 is 1.5.
+    assert column(found, "batch_size") == [128, 64, 32, 32]
+    assert column(found, "steps") == [25, 50, 100, 102]
+    assert column(found, "first_step") == [0, 25, 75, 175]
+    assert column(found, "first_image") == [0, 3200, 6400, 9600]
+    assert found[1].images_seen(26) == 3264
+    assert found[-1].images_seen(found[-1].end) == 402 * 32
+    assert phases(recipe, 4, grow_batch=True)[0].steps == 1
+
+
 @given(
     first=st.integers(8, 400),
     more=st.integers(0, 400),
@@ -85,6 +99,10 @@ def test_settings_never_fall_and_steps_add_up(first: int, more: int, count: int,
         values = column(found, name)
         assert values == sorted(values)
     assert found[-1].image_size == first + more
+    for phase in phases(recipe, steps, grow_batch=True):
+        assert recipe.batch_size <= phase.batch_size <= 4 * recipe.batch_size
+        if phase.batch_size > recipe.batch_size:
+            assert phase.batch_size * phase.image_size**2 <= recipe.batch_size * recipe.train_size.last**2
     assert max(phase.steps for phase in found) - min(phase.steps for phase in found) < count
 
 
