@@ -3,9 +3,9 @@
     taskset -c 0 python benchmarks/optimizers.py DIR
 
 DIR is a folder of images in one folder a class. The tiny space's reference is trained by nas train's own step on its
-train images (flips, crops of at least 0.25, RandAugment 2, label smoothing), and its last weights are tested on the 10 %
-held out. Each learning rate (for 256 images) is tried with seed 0; each optimizer's best with the other seeds too. Muon
-is timm's (convolutions as matrices, AdamW for norms and biases), under sgd's one cycle, and no choice of nas train.
+train images (flips, crops of at least 0.25, RandAugment 2, label smoothing), and its last weights are tested on the
+10 % held out. Each learning rate (for 256 images) is tried with seed 0; each optimizer's best with the other seeds too.
+Muon is timm's (convolutions as matrices, AdamW for norms and biases), under sgd's one cycle, and no choice of nas train.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def job_of(arguments: argparse.Namespace, optimizer: str, lr: float, seed: int) 
         phases=1,
     )
     return TrainJob(
-        arch=load_space("efficientnetv2_tiny").reference.with_num_classes(prepare(data).num_classes),
+        arch=load_space("efficientnetv2-tiny").reference.with_num_classes(prepare(data).num_classes),
         recipe=recipe,
         options=FullOptions.of("sgd" if optimizer == "muon" else optimizer, lr=lr),  # type: ignore[arg-type]
         data=data,

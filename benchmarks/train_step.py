@@ -22,10 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.data import DataConfig
-from nas.device import Compute, set_up_process
+from nas.device import Compute, DType, set_up_process
 from nas.measure.step_time import interval
 from nas.train import FullOptions, TrainJob, TrainLength
 from nas.train.ema import Average
+from nas.train.loop import weight_groups
+from nas.train.rmsprop import RMSpropTF
 from nas.train.state import TrainState, full_optimizer
 from nas.train.step import FullStep
 from scaling import ProgressiveRecipe, Ramp, SizeRamp
@@ -36,7 +38,9 @@ NUM_CLASSES = 1000
 DROPOUT, DROP_PATH = 0.2, 0.2
 USUAL = "torchvision usual"
 
-Step = Callable[[Tensor, Tensor], None]
+LR = 0.001
+
+Step = Callable[[Tensor, Tensor], Tensor]
 
 
 def usual(model: nn.Module, optimizer: torch.optim.Optimizer, average: Callable[[], None], *, cl: bool = False) -> Step:
@@ -45,13 +49,14 @@ def usual(model: nn.Module, optimizer: torch.optim.Optimizer, average: Callable[
     if cl:
         model.to(memory_format=torch.channels_last)
 
-    def step(images: Tensor, labels: Tensor) -> None:
+    def step(images: Tensor, labels: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last) if cl else images
         loss = functional.cross_entropy(model(images), labels, label_smoothing=0.1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         average()
+        return loss.detach()
 
     return step
 
@@ -70,7 +75,7 @@ def timm_model() -> nn.Module:
 
 def usual_torchvision(*, cl: bool = False) -> Step:
     model = torchvision_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=2e-5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9, weight_decay=2e-5)
     return usual(model, optimizer, lambda: None, cl=cl)
 
 
@@ -79,14 +84,23 @@ def usual_timm(*, cl: bool = False) -> Step:
     from timm.utils import ModelEmaV2
 
     model = timm_model()
-    optimizer = create_optimizer_v2(model, "rmsproptf", lr=0.001, weight_decay=1e-5, eps=1e-3)
+    optimizer = create_optimizer_v2(model, "rmsproptf", lr=LR, weight_decay=1e-5, eps=1e-3)
     average = ModelEmaV2(model, decay=0.9999)
     return usual(model, optimizer, lambda: average.update(model), cl=cl)
 
 
-def ours(image_size: int, batch_size: int, model: nn.Module | None = None, **compute: object) -> Step:
+def ours(
+    image_size: int,
+    batch_size: int,
+    model: nn.Module | None = None,
+    *,
+    dtype: DType = "float32",
+    compiled: bool = False,
+    dropout: float = DROPOUT,
+    drop_path: float = DROP_PATH,
+) -> Step:
     """This project's step, of its own network or of another's."""
-    where = Compute(**compute)  # type: ignore[arg-type]
+    where = Compute(dtype=dtype)
     set_up_process(where)
     recipe = ProgressiveRecipe(
         train_size=SizeRamp(image_size, image_size),
@@ -94,8 +108,8 @@ def ours(image_size: int, batch_size: int, model: nn.Module | None = None, **com
         randaugment=Ramp(0, 0),
         mixup=Ramp(0, 0),
         cutmix=Ramp(0, 0),
-        dropout=Ramp(DROPOUT, DROPOUT),
-        stochastic_depth=DROP_PATH,
+        dropout=Ramp(dropout, dropout),
+        stochastic_depth=drop_path,
         batch_size=batch_size,
         epochs=1,
         phases=1,
@@ -103,23 +117,24 @@ def ours(image_size: int, batch_size: int, model: nn.Module | None = None, **com
     job = TrainJob(
         arch=architecture("efficientnetv2_s").with_num_classes(NUM_CLASSES),
         recipe=recipe,
-        options=FullOptions(),
+        options=FullOptions(compile=compiled),
         data=DataConfig(data="digits", image_size=image_size),
         length=TrainLength(steps=1),
         compute=where,
     )
     state = TrainState(job)
-    state.network.dropout.p = DROPOUT
     if model is not None:
         state.network = where.place(model).train()  # type: ignore[assignment]
         state.average = Average(model, job.options.ema_decay)
         state.optimizer = full_optimizer(model, job.options)
     train = FullStep(job, state)
+    if model is None:
+        train.begin(job.phases(1)[0])
 
-    def step(images: Tensor, labels: Tensor) -> None:
+    def step(images: Tensor, labels: Tensor) -> Tensor:
         images = where.place_images(images)
         targets = functional.one_hot(labels, NUM_CLASSES).float()
-        train(images, targets, 0.001)
+        return train(images, targets, LR)
 
     return step
 
@@ -135,7 +150,32 @@ WAYS: dict[str, Callable[[int, int], Step]] = {
     "torchvision as ours, bfloat16": lambda size, batch: ours(size, batch, torchvision_model(), dtype="bfloat16"),
     "timm as ours, bfloat16": lambda size, batch: ours(size, batch, timm_model(), dtype="bfloat16"),
     "ours, bfloat16": lambda size, batch: ours(size, batch, dtype="bfloat16"),
+    "ours, compiled": lambda size, batch: ours(size, batch, compiled=True),
+    "ours, bfloat16, compiled": lambda size, batch: ours(size, batch, compiled=True, dtype="bfloat16"),
 }
+
+
+def loss_curves(image_size: int, batch_size: int, steps: int) -> None:
+    """The same weights, batches and optimizer, nothing drawn at random: losses of torchvision's and of our network."""
+    from search_space.convert import from_torchvision
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    import torchvision
+
+    model = torchvision.models.efficientnet_v2_s(dropout=0.0, stochastic_depth_prob=0.0)
+    arch = architecture("efficientnetv2_s")
+    ways = {
+        "torchvision, NCHW": usual(model, RMSpropTF(weight_groups(model, 1e-5), lr=LR), lambda: None),
+        "ours": ours(image_size, batch_size, from_torchvision(model, arch)),
+        "ours, bfloat16": ours(image_size, batch_size, from_torchvision(model, arch), dtype="bfloat16"),
+    }
+    images = torch.randn(4, batch_size, 3, image_size, image_size)
+    labels = torch.randint(10, (4, batch_size))
+    losses = {way: [float(step(images[n % 4], labels[n % 4])) for n in range(steps)] for way, step in ways.items()}
+    for way, found in losses.items():
+        apart = max(abs(loss / theirs - 1) for loss, theirs in zip(found, losses["torchvision, NCHW"], strict=True))
+        print(f"{way}: {' '.join(f'{loss:.4f}' for loss in found)}; at most {apart:.2%} apart", flush=True)
 
 
 def serve(way: str, image_size: int, batch_size: int) -> None:
@@ -199,9 +239,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--warm-up", type=int, default=3)
     parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--losses", type=int, metavar="STEPS", help="compare loss curves instead, at the first size")
     arguments = parser.parse_args()
     if arguments.serve:
         serve(arguments.serve, arguments.image_size[0], arguments.batch_size)
+        return
+    if arguments.losses:
+        size = arguments.image_size[0]
+        loss_curves(size, arguments.batch_size or BATCH_SIZES[size], arguments.losses)
         return
     print("| px | way | CPU s a step | times faster than torchvision's usual | 95 % interval |")
     print("| --- | --- | --- | --- | --- |")

@@ -54,7 +54,7 @@ class Conv2d(nn.Conv2d):
 
     Padding `same` puts the odd pixel to the right and below, as TensorFlow does; it depends on the input's size.
 
-    Depthwise ones are computed on a CPU in the way that oneDNN has a fast kernel for (docs/log.md).
+    In training on a CPU, depthwise ones are computed in the way that oneDNN has a fast kernel for.
     """
 
     def __init__(

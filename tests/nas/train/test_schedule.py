@@ -61,6 +61,18 @@ def test_the_released_codes_sizes() -> None:
     assert column(medium, "dropout") == [0.3] * 4
 
 
+def test_the_released_codes_strengths() -> None:
+    small, medium, large = (phases(published_recipe(name, "released"), 4) for name in ("S", "M", "L"))
+    assert column(small, "randaugment") == [5, 6.6667, 8.3333, 10]
+    assert column(medium, "randaugment") == [5, 8.3333, 11.6667, 15]
+    assert column(large, "randaugment") == [5, 10, 15, 20]
+    assert column(large, "image_size") == [192, 256, 320, 384]
+    assert column(large, "mixup") == column(large, "cutmix") == [0, 0.1667, 0.3333, 0.5]
+    assert column(small, "mixup") == column(small, "cutmix") == [0] * 4
+    assert column(small, "dropout") == [0.2] * 4
+    assert column(large, "dropout") == [0.4] * 4
+
+
 def test_one_phase_has_the_last_values() -> None:
     recipe = published_recipe("L")
     (only,) = phases(replace(recipe, phases=1), 7)
