@@ -5,7 +5,7 @@
 DIR is a folder of images in one folder a class. The tiny space's reference is trained by nas train's own step on its
 train images (flips, crops of at least 0.25, RandAugment 2, label smoothing), and its last weights are tested on the
 10 % held out. Each learning rate (for 256 images) is tried with seed 0; each optimizer's best with the other seeds too.
-Muon is timm's (convolutions as matrices, AdamW for norms and biases), under sgd's one cycle, and no choice of nas train.
+Muon is timm's (convolutions as matrices, AdamW for norms and biases), under sgd's one cycle: no choice of nas train.
 """
 
 import argparse
