@@ -1,5 +1,7 @@
 """`nas train`: one network to a final model, progressively."""
 
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -73,7 +75,7 @@ class Config(StartOptions, TrainingOptions):
     device: str = "cpu"
     """cpu, cuda or cuda:N."""
     dtype: DType = "float32"
-    """bfloat16 is autocast."""
+    """bfloat16 and float16 are autocast; float16 is for CUDA alone."""
     threads: Annotated[int, arg(metavar="N")] = 1
     """Threads that a step computes with on a CPU."""
     out: Annotated[str | None, arg(metavar="NAME")] = None
@@ -169,6 +171,8 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     if useless:
         raise ValueError(f"--{useless[0]} has no effect with --fine-tune")
     options = full_options(config, fine_tuning=config.fine_tune)
+    if config.compile and not compute.is_cuda and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise ValueError("compile must be left out on a CPU without a C++ compiler: g++, or what CXX names")
     name, arch, recipe = _network(config)
     start = find_start(config, arch)
     if config.fine_tune:

@@ -103,6 +103,7 @@ def train_batches(
     generator: torch.Generator,
     augment: Augment | None = None,
     start: int = 0,
+    offset: int = 0,
     channels_last: bool = True,
 ) -> Iterator[Batch]:
     """The batches of a training of so many steps, all of `batch_size`.
@@ -115,6 +116,8 @@ def train_batches(
         generator: on the CPU. One number is drawn from it at once; all of the stream follows from that number.
         augment: applied to the uint8 images.
         start: steps to leave out, as to go on after an interruption: the others are what they would have been.
+        offset: place in the stream of step 0's first image. Where batches of another size came before, the one that
+            puts step `start` behind them; it may be below 0.
         channels_last: the memory format of the images.
     """
     _check_at_least("batch_size", batch_size, 1)
@@ -123,17 +126,24 @@ def train_batches(
     if generator.device.type != "cpu":
         raise ValueError(f"generator must be on the CPU, got one on {generator.device}")
     seed = int(torch.randint(0, 1 << 62, (), generator=generator))
-    return _stream(images, batch_size, range(start, steps), seed, augment, channels_last)
+    _check_at_least("offset + start * batch_size", offset + start * batch_size, 0)
+    return _stream(images, batch_size, range(start, steps), offset, seed, augment, channels_last)
 
 
 def _stream(
-    images: DeviceImages, batch_size: int, steps: range, seed: int, augment: Augment | None, channels_last: bool
+    images: DeviceImages,
+    batch_size: int,
+    steps: range,
+    offset: int,
+    seed: int,
+    augment: Augment | None,
+    channels_last: bool,
 ) -> Iterator[Batch]:
     length = len(images)
     epoch, order = -1, torch.empty(0, dtype=torch.int64)
     for step in steps:
         parts: list[Tensor] = []
-        place, stop = step * batch_size, (step + 1) * batch_size
+        place, stop = offset + step * batch_size, offset + (step + 1) * batch_size
         while place < stop:
             if epoch != place // length:
                 epoch = place // length

@@ -58,9 +58,10 @@ class Feed:
         job = self._job
         return train_batches(
             self._split("train"),
-            batch_size=job.recipe.batch_size,
+            batch_size=phase.batch_size,
             steps=stop,
             start=start,
+            offset=phase.images_seen(0),
             generator=torch.Generator().manual_seed(job.seed),
             augment=self._augment(phase),
             channels_last=job.compute.channels_last,

@@ -2,7 +2,7 @@
 
     network, average, optimizer = fresh (with the weights of `init`), or as the last checkpoint has them
     for each phase that is not over:
-        dropout is the phase's; batches are cropped to its image size and augmented at its strength
+        dropout and batch size are the phase's; batches are cropped to its image size and augmented at its strength
         for each batch:
             mix; forward; loss; backward; clip; optimizer step at this step's learning rate; average
             at an epoch's end: accuracy on the held-out images, a line of metrics.jsonl, a checkpoint
@@ -90,7 +90,8 @@ class _Training:
         self.job, self.place, self.progress = job, place, progress
         self.feed = feed
         self.checkpoint_every_s = checkpoint_every_s
-        self.steps_per_epoch = max(1, round(feed.counts["train"] / job.recipe.batch_size))
+        batch_size = job.recipe.batch_size
+        self.images_per_epoch = batch_size * max(1, round(feed.counts["train"] / batch_size))
         self.started = time.monotonic()
         self.state = TrainState(job)
         found, notes = place.checkpoints.latest()
@@ -108,18 +109,19 @@ class _Training:
     def run(self, phases: tuple[Phase, ...], stop: StopRequest) -> None:
         """Every step that is left, up to the end of the last phase."""
         job, state, compute = self.job, self.state, self.job.compute
-        total_steps = sum(phase.steps for phase in phases)
-        batch_size = job.recipe.batch_size
+        total_steps, batch_size = phases[-1].end, job.recipe.batch_size
+        total_batches = phases[-1].images_seen(total_steps) // batch_size
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         step = FullStep(job, state)
-        interval, saved = (time.monotonic(), state.step), time.monotonic()
-        phase_end = 0
+        begun, images_before, saved = time.monotonic(), None, time.monotonic()
         for phase in phases:
-            phase_end += phase.steps
-            if state.step >= phase_end:
+            if state.step >= phase.end:
                 continue
-            state.network.dropout.p = phase.dropout
-            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase_end):
+            step.begin(phase)
+            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase.end):
+                seen = phase.images_seen(state.step)
+                if images_before is None:
+                    images_before = seen
                 pixels, targets = mix(
                     batch,
                     labels,
@@ -128,10 +130,13 @@ class _Training:
                     num_classes=job.arch.head.num_classes,
                     generator=state.mixing,
                 )
-                lr = learning_rate(job.options, state.step, total_steps=total_steps, batch_size=batch_size)
+                lr = learning_rate(
+                    job.options, seen / batch_size, total_steps=total_batches, batch_size=phase.batch_size
+                )
                 loss = step(pixels, targets, lr)
                 at_end = state.step == total_steps
-                evaluates = at_end or state.step % self.steps_per_epoch == 0
+                epochs = (seen + phase.batch_size) // self.images_per_epoch
+                evaluates = at_end or epochs > seen // self.images_per_epoch
                 if state.step % look_every == 0 or evaluates or stop.asked:
                     self._check(loss)
                     now = Now(
@@ -139,15 +144,15 @@ class _Training:
                         total_steps=total_steps,
                         phase=phase,
                         phases=phases,
-                        batch_size=batch_size,
+                        batch_size=phase.batch_size,
                         loss=float(loss),
                     )
                     self.progress.step(now)
                 if evaluates:
-                    seconds = time.monotonic() - interval[0]
-                    rate = batch_size * (state.step - interval[1]) / max(seconds, 1e-9)
+                    seen += phase.batch_size
+                    rate = (seen - images_before) / max(time.monotonic() - begun, 1e-9)
                     self._evaluate(phase, lr, rate)
-                    interval = (time.monotonic(), state.step)
+                    begun, images_before = time.monotonic(), seen
                 if evaluates or stop.asked or time.monotonic() - saved >= self.checkpoint_every_s:
                     self._check(loss)
                     self.place.checkpoints.save(state.step, state.to_dict(self._seconds()), best_step=state.best_step)

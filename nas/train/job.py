@@ -61,6 +61,11 @@ class TrainJob:
                 f"TrainJob.data.image_size must be the recipe's largest train size {largest}, got "
                 f"{self.data.image_size}"
             )
+        if self.options.accumulate > self.recipe.batch_size:
+            raise ValueError(
+                f"TrainJob.options.accumulate must be at most the batch size {self.recipe.batch_size}, got "
+                f"{self.options.accumulate}"
+            )
         check_integer("TrainJob", "seed", self.seed, 0, (1 << 31) - 1)
 
     @property
@@ -82,8 +87,10 @@ class TrainJob:
         return self.length.in_steps(num_images, self.recipe.batch_size)
 
     def phases(self, total_steps: int) -> tuple[Phase, ...]:
-        grow = fixed if self.options.growth == "fixed" else phases
-        return grow(self.recipe, total_steps)
+        """Of a training that takes `total_steps` batches of the recipe's size."""
+        if self.options.growth == "fixed":
+            return fixed(self.recipe, total_steps)
+        return phases(self.recipe, total_steps, grow_batch=self.options.grow_batch)
 
 
 @dataclass(frozen=True, kw_only=True)

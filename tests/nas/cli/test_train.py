@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def test_without_a_recipe_a_published_network_has_its_own(
 
 def now(step: int = 5) -> Now:
     phases = tuple(
-        Phase(index=index, image_size=size, randaugment=0, mixup=0, cutmix=0, dropout=0, steps=10)
+        Phase(index=index, image_size=size, randaugment=0, mixup=0, cutmix=0, dropout=0, batch_size=8, steps=10)
         for index, size in enumerate((10, 20))
     )
     return Now(step=step, total_steps=20, phase=phases[step > 10], phases=phases, batch_size=8, loss=1.25)
@@ -183,6 +183,9 @@ def test_work_left_counts_pixels() -> None:
     assert work_left(now(5)) == 5 + 10 * 4
     assert work_left(now(15)) == 5
     assert work_left(now(20)) == 0
+    grown = now(5)
+    first, last = replace(grown.phases[0], batch_size=32), grown.phases[1]
+    assert work_left(replace(grown, phase=first, phases=(first, last))) == 5 + 10
 
 
 def test_the_live_line() -> None:

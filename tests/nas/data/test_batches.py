@@ -212,3 +212,14 @@ def test_the_door_names_what_it_has() -> None:
     assert all(getattr(nas.data, name) is not None for name in nas.data.__all__)
     with pytest.raises(AttributeError, match=r"'nas\.data' has no attribute 'loaders'"):
         nas.data.loaders  # noqa: B018
+
+
+def test_batches_of_another_size_go_on_in_the_same_stream(images: DeviceImages) -> None:
+    """3 batches of 8, then 5 of 3: nothing comes twice, nothing is left out, across the ends of epochs too."""
+    first = train_batches(images, batch_size=8, steps=3, generator=generator())
+    then = train_batches(images, batch_size=3, start=3, steps=8, offset=24 - 3 * 3, generator=generator())
+    single = train_batches(images, batch_size=1, steps=39, generator=generator())
+    seen = [label for stream in (first, then) for _, labels in stream for label in labels.tolist()]
+    assert seen == [label for _, labels in single for label in labels.tolist()]
+    with pytest.raises(ValueError, match=r"offset \+ start \* batch_size must be an integer of at least 0, got -1"):
+        train_batches(images, batch_size=3, start=1, steps=2, offset=-4, generator=generator())
