@@ -11,7 +11,7 @@ from nas.data.source import Split
 from nas.data.table import DATASETS, FOLDER, Dataset, dataset
 
 if TYPE_CHECKING:
-    from nas.data.augment import Augment, CropFlip
+    from nas.data.augment import Augment, CropFlip, Part
     from nas.data.batches import DeviceImages, eval_batches, train_batches
     from nas.data.crop import ResizedCrop
     from nas.data.mixing import mix
@@ -27,6 +27,7 @@ __all__ = [
     "Dataset",
     "DeviceImages",
     "ImageSet",
+    "Part",
     "PreparedData",
     "RandAugment",
     "ResizedCrop",
@@ -42,6 +43,7 @@ _WITH_TORCH = {
     "Augment": "augment",
     "CropFlip": "augment",
     "DeviceImages": "batches",
+    "Part": "augment",
     "RandAugment": "randaugment",
     "ResizedCrop": "crop",
     "eval_batches": "batches",

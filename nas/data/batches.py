@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data.augment import Augment
+from nas.data.augment import Augment, Part
 from nas.data.prepared import ImageSet, Stats
 from nas.data.source import Pixels
 
-__all__ = ["DeviceImages", "eval_batches", "train_batches"]
+__all__ = ["DeviceImages", "Order", "augmentation", "eval_batches", "stream_seed", "train_batches"]
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images, float32 (B, 3, S, S), and labels, int64 (B,), on the device."""
@@ -104,6 +104,8 @@ def train_batches(
     augment: Augment | None = None,
     start: int = 0,
     channels_last: bool = True,
+    rank: int = 0,
+    world: int = 1,
 ) -> Iterator[Batch]:
     """The batches of a training of so many steps, all of `batch_size`.
 
@@ -116,34 +118,58 @@ def train_batches(
         augment: applied to the uint8 images.
         start: steps to leave out, as to go on after an interruption: the others are what they would have been.
         channels_last: the memory format of the images.
+        rank, world: give out the `rank`-th of `world` parts of each batch; see `Part.of`. An image is augmented as it
+            would be in the whole batch.
     """
     _check_at_least("batch_size", batch_size, 1)
     _check_at_least("start", start, 0)
     _check_at_least("steps", steps, start)
     if generator.device.type != "cpu":
         raise ValueError(f"generator must be on the CPU, got one on {generator.device}")
-    seed = int(torch.randint(0, 1 << 62, (), generator=generator))
-    return _stream(images, batch_size, range(start, steps), seed, augment, channels_last)
+    seed = stream_seed(generator)
+    part = Part.of(batch_size, rank=rank, world=world)
+    return _stream(images, range(start, steps), seed, augment, channels_last, part)
+
+
+def stream_seed(generator: torch.Generator) -> int:
+    """The number from which all of a stream follows."""
+    return int(torch.randint(0, 1 << 62, (), generator=generator))
+
+
+class Order:
+    """An endless stream of the positions 0 to `length` - 1, shuffled anew for each epoch."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self._length, self._seed = length, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def between(self, place: int, stop: int) -> Tensor:
+        """The stream's entries `place` to `stop` - 1, int64 (stop - place,)."""
+        parts: list[Tensor] = []
+        while place < stop:
+            epoch, first = divmod(place, self._length)
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._order = torch.randperm(self._length, generator=_generator(self._seed, _ORDER, epoch))
+            parts.append(self._order[first : first + stop - place])
+            place += len(parts[-1])
+        return torch.cat(parts)
+
+
+def augmentation(seed: int, step: int) -> torch.Generator:
+    """The generator that a step's augmentation draws from."""
+    return _generator(seed, _AUGMENT, step)
 
 
 def _stream(
-    images: DeviceImages, batch_size: int, steps: range, seed: int, augment: Augment | None, channels_last: bool
+    images: DeviceImages, steps: range, seed: int, augment: Augment | None, channels_last: bool, part: Part
 ) -> Iterator[Batch]:
-    length = len(images)
-    epoch, order = -1, torch.empty(0, dtype=torch.int64)
+    order = Order(len(images), seed)
     for step in steps:
-        parts: list[Tensor] = []
-        place, stop = step * batch_size, (step + 1) * batch_size
-        while place < stop:
-            if epoch != place // length:
-                epoch = place // length
-                order = torch.randperm(length, generator=_generator(seed, _ORDER, epoch))
-            first = place - epoch * length
-            parts.append(order[first : first + stop - place])
-            place += len(parts[-1])
-        batch, labels = images.take(torch.cat(parts))
+        first = step * part.whole
+        batch, labels = images.take(order.between(first + part.first, first + part.stop))
         if augment is not None:
-            batch = augment(batch, _generator(seed, _AUGMENT, step))
+            batch = augment(batch, augmentation(seed, step), part)
         yield images.normalise(batch, channels_last=channels_last), labels
 
 

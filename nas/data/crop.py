@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nas.data.augment import Part
+
 __all__ = ["ResizedCrop", "resize_boxes"]
 
 MAX_STRETCH = 4 / 3
@@ -61,10 +63,11 @@ class ResizedCrop:
         if not 0 < self.min_area <= 1:
             raise ValueError(f"ResizedCrop.min_area must be above 0 and at most 1, got {self.min_area}")
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
         batch, _, height, width = images.shape
-        draw = torch.rand((4, batch), generator=generator)
-        mirrored = torch.randint(0, 2, (batch,), generator=generator) == 1
+        part = part or Part.of(batch)
+        draw = part(torch.rand((4, part.whole), generator=generator))
+        mirrored = part(torch.randint(0, 2, (part.whole,), generator=generator)) == 1
         area = self.min_area + (1 - self.min_area) * draw[0]
         stretch = torch.exp((2 * draw[1] - 1) * math.log(MAX_STRETCH) / 2)
         # Where the stretched side would be longer than the image it is the image's, and the area less.

@@ -8,6 +8,7 @@ from torch import Tensor
 from nas.data import (
     Augment,
     DeviceImages,
+    Part,
     PreparedData,
     RandAugment,
     ResizedCrop,
@@ -47,8 +48,15 @@ class Feed:
             raise ValueError(f"batch_size must be at most {num_images}, the train images, got {job.recipe.batch_size}")
         self._images: dict[Split, DeviceImages] = {}
 
-    def train_batches(self, phase: Phase, *, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of steps `start` to `stop` - 1, as `phase` has them: normalised images (B, 3, S, S) and labels (B)."""
+    def train_batches(
+        self, phase: Phase, *, start: int, stop: int, rank: int = 0, world: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of steps `start` to `stop` - 1, as `phase` has them: normalised images (B, 3, S, S) and labels (B).
+
+        Args:
+            rank, world: of each batch, the `rank`-th of `world` parts alone, B / world images (one more or less where
+                that is no whole number); the parts one after the other are the batch of one process.
+        """
         job = self._job
         return train_batches(
             self._split("train"),
@@ -58,6 +66,8 @@ class Feed:
             generator=torch.Generator().manual_seed(job.seed),
             augment=self._augment(phase),
             channels_last=job.compute.channels_last,
+            rank=rank,
+            world=world,
         )
 
     def eval_batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
@@ -80,4 +90,8 @@ class Feed:
         options = self._job.options
         crop = ResizedCrop(size=phase.image_size, min_area=options.min_crop_area, flip=self._train_data.flip)
         randaugment = RandAugment(magnitude=phase.randaugment, num_layers=options.randaugment_layers)
-        return lambda images, generator: randaugment(crop(images, generator), generator)
+
+        def augment(images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
+            return randaugment(crop(images, generator, part), generator, part)
+
+        return augment
