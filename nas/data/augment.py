@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-__all__ = ["Augment", "CropFlip", "Part"]
+__all__ = ["Augment", "Chain", "CropFlip", "Part"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,18 @@ class Augment(Protocol):
     def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
         """uint8 images (B, 3, S, S) on any device and a generator on the CPU -> such images on that device, of any
         size. `images` are a part of a batch; where not given, all of it."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Augmentations one after another."""
+
+    links: tuple[Augment, ...]
+
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
+        for link in self.links:
+            images = link(images, generator, part)
+        return images
 
 
 @dataclass(frozen=True, kw_only=True)

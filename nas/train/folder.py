@@ -17,6 +17,7 @@ from results.durable import AppendFile, read_bounded, replace_atomically, sync_f
 __all__ = ["TrainFolder"]
 
 METRICS, CHECKPOINTS, MODEL, ARCH, LOCK = "metrics.jsonl", "checkpoints", "model.safetensors", "arch.json", ".lock"
+SKIPPED = "skipped.jsonl"
 MAX_METRICS_BYTES = 1 << 30
 OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
 """What an interrupted beginning may leave."""

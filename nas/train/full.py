@@ -13,6 +13,7 @@ A training that is killed at any step and gone on with ends, on a CPU, with the 
 """
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -22,14 +23,16 @@ from nas.data import Split, mix
 from nas.device import set_up_process
 from nas.signals import StopRequest, stop_request
 from nas.train.feed import Feed
-from nas.train.folder import TrainFolder
+from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
 from nas.train.report import Metrics, Now, Progress, Silent
 from nas.train.schedule import Phase
+from nas.train.skips import SkipFile
 from nas.train.state import TrainState
 from nas.train.step import FullStep
+from nas.train.waiting import DataWatch
 
 __all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full"]
 
@@ -45,7 +48,12 @@ class TrainingInterrupted(Exception):
 
 
 def train_full(
-    job: TrainJob, folder: Path, *, progress: Progress | None = None, checkpoint_every_s: float = 300.0
+    job: TrainJob,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    checkpoint_every_s: float = 300.0,
+    loader_workers: int | None = None,
 ) -> TrainResult:
     """Train `job` in `folder`, from the start or from where it stands there; at once its result where it has ended.
 
@@ -53,6 +61,7 @@ def train_full(
         folder: new, empty, or the job's own; there the data may lie elsewhere by now.
         progress: told of steps and evaluations.
         checkpoint_every_s: seconds from one checkpoint to the next; there is one at each evaluation anyway.
+        loader_workers: processes that decode streamed images; what comes out does not depend on it.
 
     Raises:
         ValueError: for a job that does not fit its data, or a folder that is not its own.
@@ -61,9 +70,9 @@ def train_full(
     """
     job = job.anchored()
     set_up_process(job.compute)
-    feed = Feed(job)
+    feed = Feed(job, loader_workers=loader_workers)
     phases = job.phases(job.total_steps(feed.counts["train"]))
-    with TrainFolder(folder, job, feed.fingerprints) as place:
+    with closing(feed), TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
             training = _Training(job, place, feed, progress or Silent(), checkpoint_every_s)
@@ -86,6 +95,8 @@ class _Training:
     ) -> None:
         self.job, self.place, self.progress = job, place, progress
         self.feed = feed
+        skips = SkipFile(place.path / SKIPPED, progress)
+        feed.skipped.report_to(skips, skips.known)
         self.checkpoint_every_s = checkpoint_every_s
         self.steps_per_epoch = max(1, round(feed.counts["train"] / job.recipe.batch_size))
         self.started = time.monotonic()
@@ -105,6 +116,7 @@ class _Training:
         batch_size = job.recipe.batch_size
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         step = FullStep(job, state)
+        watch = DataWatch(compute, batch_size=batch_size, note=self.progress.note, advice=self.feed.advice)
         interval, saved = (time.monotonic(), state.step), time.monotonic()
         phase_end = 0
         for phase in phases:
@@ -112,7 +124,7 @@ class _Training:
             if state.step >= phase_end:
                 continue
             state.network.dropout.p = phase.dropout
-            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase_end):
+            for batch, labels in watch.timed(self.feed.train_batches(phase, start=state.step, stop=phase_end)):
                 pixels, targets = mix(
                     batch,
                     labels,
@@ -139,8 +151,9 @@ class _Training:
                 if evaluates:
                     seconds = time.monotonic() - interval[0]
                     rate = batch_size * (state.step - interval[1]) / max(seconds, 1e-9)
-                    self._evaluate(phase, lr, rate)
+                    self._evaluate(phase, lr, rate, watch.share())
                     interval = (time.monotonic(), state.step)
+                    watch.restart()
                 if evaluates or stop.asked or time.monotonic() - saved >= self.checkpoint_every_s:
                     self._check(loss)
                     self.place.checkpoints.save(state.step, state.to_dict(self._seconds()), best_step=state.best_step)
@@ -155,7 +168,7 @@ class _Training:
                 f"the loss was not finite at step {self.state.step}: give a lower learning rate (--lr)"
             )
 
-    def _evaluate(self, phase: Phase, lr: float, images_per_s: float) -> None:
+    def _evaluate(self, phase: Phase, lr: float, images_per_s: float, data_wait: float) -> None:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         mean_loss = float(state.loss_sum) / state.loss_steps
@@ -173,6 +186,7 @@ class _Training:
             accuracy=raw,
             ema_accuracy=averaged,
             images_per_s=images_per_s,
+            data_wait=data_wait,
             seconds=self._seconds(),
         )
         self.place.append(metrics)

@@ -3,9 +3,9 @@
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
-from nas.data import DATASETS, DataConfig
+from nas.data import DataConfig, DataMode, is_folder
 from nas.device import Compute
 from nas.train.options import FullOptions
 from nas.train.recipe import TrainLength
@@ -37,6 +37,9 @@ class TrainJob:
         length: epochs or steps; the recipe's epochs are no more than what a caller may take it from.
         compute: the device.
         seed: of the weights, the order of images, augmentation and dropout.
+        data_mode: whether images come from the cache or are decoded as they are needed, then cropped in their own
+            resolution.
+        max_corrupt: share of a split's images that may be unreadable: they are skipped. More end the training.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
@@ -48,6 +51,8 @@ class TrainJob:
     length: TrainLength
     compute: Compute
     seed: int = 0
+    data_mode: DataMode = "cache"
+    max_corrupt: float = 0.01
 
     def __post_init__(self) -> None:
         largest = self.recipe.train_size.last
@@ -57,6 +62,12 @@ class TrainJob:
                 f"{self.data.image_size}"
             )
         check_integer("TrainJob", "seed", self.seed, 0, (1 << 31) - 1)
+        if self.data_mode not in get_args(DataMode):
+            raise ValueError(
+                f"TrainJob.data_mode must be one of {', '.join(get_args(DataMode))}, got {self.data_mode!r}"
+            )
+        if not 0 <= self.max_corrupt < 1:
+            raise ValueError(f"TrainJob.max_corrupt must be at least 0 and below 1, got {self.max_corrupt}")
 
     @property
     def eval_data(self) -> DataConfig:
@@ -65,7 +76,7 @@ class TrainJob:
 
     def anchored(self) -> "TrainJob":
         """The same with absolute paths: a later session runs in another folder."""
-        place = self.data.data if self.data.data in DATASETS else str(_absolute(Path(self.data.data)))
+        place = str(_absolute(Path(self.data.data))) if is_folder(self.data.data) else self.data.data
         return self.with_data(place, self.data.root and _absolute(self.data.root))
 
     def with_data(self, data: str, root: Path | None) -> "TrainJob":
