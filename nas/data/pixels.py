@@ -133,14 +133,19 @@ def decode_crop(content: Content, size: int, crop: Crop, *, draft: bool = True) 
         orientation = _orientation(image)
         turned = orientation in _TURNED
         width, height = image.size[::-1] if turned else image.size
-        left, top, right, bottom = crop.box(width, height)
-        reduce = min(right - left, bottom - top) // size
+        left, top, right, bottom = map(float, crop.box(width, height))
+        reduce = int(min(right - left, bottom - top)) // size
         if draft and reduce > 1:
             image.draft(None, (image.width // reduce, image.height // reduce))
         upright = _upright(image, orientation)
         across, down = upright.width / width, upright.height / height
-        box = (left * across, top * down, min(right * across, upright.width), min(bottom * down, upright.height))
-        part = upright.resize((size, size), Image.Resampling.BILINEAR, box=box)
+        left, right = left * across, min(right * across, upright.width)
+        top, bottom = top * down, min(bottom * down, upright.height)
+        # Cut out first: the filter would take pixels from beyond the box.
+        corner = math.floor(left), math.floor(top)
+        cut = upright.crop((*corner, math.ceil(right), math.ceil(bottom)))
+        box = (left - corner[0], top - corner[1], right - corner[0], bottom - corner[1])
+        part = cut.resize((size, size), Image.Resampling.BILINEAR, box=box)
         return _planes(part.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if crop.mirrored else part)
 
 
