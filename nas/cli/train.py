@@ -207,16 +207,19 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
         length=length,
         compute=compute,
         seed=config.seed,
-        data_mode=_mode(config, found, recipe),
+        data_mode=_mode(config, folder, found, recipe),
         max_corrupt=config.max_corrupt,
     )
     return job, folder
 
 
-def _mode(config: Config, found: Survey, recipe: ProgressiveRecipe) -> DataMode:
-    """How the images come, said with its reason where it was chosen."""
+def _mode(config: Config, folder: Path, found: Survey, recipe: ProgressiveRecipe) -> DataMode:
+    """How the images come, said with its reason where it was chosen. What a training in `folder` began with stays,
+    whatever is free by now."""
     if config.data_mode != "auto":
         return config.data_mode
+    if (folder / "config.json").exists():
+        return read_job(folder).data_mode
     evaluated = recipe.eval_size
     mode, why = choose_mode(found, {"train": recipe.train_size.last, "holdout": evaluated, "test": evaluated})
     print_note(f"data mode {mode}: {why}")

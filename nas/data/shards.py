@@ -51,14 +51,9 @@ class ShardImages(Images):
     def __init__(self, root: str, shards: tuple[str, ...], index: Path, split: Split) -> None:
         self._root, self._shards, self._index, self._split = root, shards, index, split
         self._spans: NDArray[np.int64] | None = None
-        self._open: dict[int, int] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_spans": None, "_open": {}}
-
-    def __del__(self) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
+        return {**self.__dict__, "_spans": None}
 
     def __len__(self) -> int:
         return len(self._places())
@@ -77,9 +72,12 @@ class ShardImages(Images):
         shard, start, size = self._places()[row].tolist()
         if size > MAX_FILE_BYTES:
             raise ValueError(f"it must have at most {MAX_FILE_BYTES:,} bytes")
-        if shard not in self._open:
-            self._open[shard] = os.open(Path(self._root, self._shards[shard]), os.O_RDONLY | os.O_CLOEXEC)
-        return os.pread(self._open[shard], size, start)
+        # Opened each time: a large set has more shards than a process may have files open.
+        descriptor = os.open(self._root + os.sep + self._shards[shard], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(descriptor, size, start)
+        finally:
+            os.close(descriptor)
 
 
 class _Sample(NamedTuple):
