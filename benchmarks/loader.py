@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from nas.data import Chain, DataConfig, DeviceImages, Part, RandAugment, ResizedCrop, prepare, survey, train_batches
+from nas.data import DataConfig, DeviceImages, Part, RandAugment, ResizedCrop, in_turn, prepare, survey, train_batches
 from nas.data.batches import Normalise, augmentation
 from nas.data.crop import draw_crops
 from nas.data.stream import TrainRequest, TrainStream, Workers
@@ -77,7 +77,7 @@ def cached(folder: Path, cache: Path, size: int, augment: bool) -> Iterator[tupl
         batch_size=BATCH,
         steps=TIMED + 1 + STEPS,
         generator=torch.Generator().manual_seed(SEED),
-        augment=Chain((crop, AUGMENT)) if augment else crop,
+        augment=in_turn(crop, AUGMENT) if augment else crop,
     )
 
 

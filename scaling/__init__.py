@@ -2,7 +2,7 @@
 
 from scaling.compound import Base, Compound, MemberShape
 from scaling.family import FAMILY_FILE, SIZES, Family, Member, Place, parse_sizes
-from scaling.recipe import PRESETS, Preset, ProgressiveRecipe, Ramp, SizeRamp, recipe_of
+from scaling.recipe import PRESETS, Preset, ProgressiveRecipe, Ramp, SizeRamp, fine_tuning_recipe, recipe_of
 from scaling.rounding import Rounding
 from scaling.targets import TARGETS_BY, Found, Target, TargetBy, find_places, parse_targets
 
@@ -26,6 +26,7 @@ __all__ = [
     "Target",
     "TargetBy",
     "find_places",
+    "fine_tuning_recipe",
     "parse_sizes",
     "parse_targets",
     "recipe_of",

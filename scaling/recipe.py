@@ -5,7 +5,7 @@
 CutMix as strong as mixup.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
@@ -14,12 +14,13 @@ from scaling.compound import MIN_LAST_SIZE, SIZE_STEP, Base, MemberShape, even_s
 from search_space.catalog import architecture
 from search_space.spec import check_integer
 
-__all__ = ["PRESETS", "Preset", "ProgressiveRecipe", "Ramp", "SizeRamp", "recipe_of"]
+__all__ = ["PRESETS", "Preset", "ProgressiveRecipe", "Ramp", "SizeRamp", "fine_tuning_recipe", "recipe_of"]
 
 Preset = Literal["paper", "released"]
 PRESETS: tuple[str, ...] = get_args(Preset)
 
 EPOCHS, PHASES, STOCHASTIC_DEPTH = 350, 4, 0.2
+FINE_TUNING_BATCH_SIZE = 512
 
 
 class Ramp(NamedTuple):
@@ -142,6 +143,25 @@ def recipe_of(member: MemberShape, base: Base, phi: float, preset: Preset = "pap
         batch_size=base.batch_size,
         epochs=EPOCHS,
         phases=PHASES,
+    )
+
+
+def fine_tuning_recipe(recipe: ProgressiveRecipe, image_size: int | None = None) -> ProgressiveRecipe:
+    """How a network that `recipe` trained is trained on other data: section 5.3 of the paper has batches of 512 and,
+    with the released code's `Cifar10Ft`, less regularisation than from scratch: no RandAugment, mixup or dropout, one
+    phase, at the evaluation size. `image_size` is another one, in pixels."""
+    size = recipe.eval_size if image_size is None else image_size
+    none = Ramp(0, 0)
+    return replace(
+        recipe,
+        train_size=SizeRamp(size, size),
+        eval_size=size,
+        randaugment=none,
+        mixup=none,
+        cutmix=none,
+        dropout=none,
+        batch_size=FINE_TUNING_BATCH_SIZE,
+        phases=1,
     )
 
 

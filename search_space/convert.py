@@ -5,16 +5,24 @@ is used exactly once, every one of ours is filled, and what no weight shows (str
 residuals) is compared too. The other libraries are not imported: their modules are read as they come.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search_space.network import Network, build_network
 from search_space.spec import ArchSpec, Padding
-from search_space.weight_copy import Parts, Squeeze, Unit, WeightCopy, find_module, type_of
+from search_space.weight_copy import Parts, Squeeze, TensorCopy, Unit, WeightCopy, find_module, type_of
 
-__all__ = ["from_timm", "from_torchvision"]
+__all__ = ["Library", "from_timm", "from_torchvision", "library_of", "rename_tensors"]
+
+Library = Literal["ours", "torchvision", "timm"]
+"""Whose names a state dict's tensors have."""
+
+_STEMS: dict[Library, str] = {"ours": "stem.conv", "torchvision": "features.0.0", "timm": "conv_stem"}
+_CLASSIFIERS: dict[Library, str] = {"ours": "classifier", "torchvision": "classifier.1", "timm": "classifier"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,26 +50,14 @@ def from_torchvision(model: nn.Module, arch: ArchSpec) -> Network:
     Raises:
         ValueError: names the first stage, layer or tensor of the model that does not fit the architecture.
     """
-    features, blocks = getattr(model, "features", None), list(arch.stages)
+    features = getattr(model, "features", None)
     if not isinstance(features, nn.Sequential) or len(features) < 3:
         raise ValueError(f"from_torchvision.model must be its EfficientNet or MobileNetV2, got {type_of(model)}")
     last = len(features) - 1
     if isinstance(features[1], nn.Sequential):
-        parts: Parts = _torchvision_efficientnet_parts
-        stages = [[f"features.{i}.{j}" for j in range(len(features[i]))] for i in range(1, last)]  # type: ignore[arg-type]
+        layout = _torchvision_efficientnet([len(features[i]) for i in range(1, last)])  # type: ignore[arg-type]
     else:
-        parts = _torchvision_mobilenet_parts
-        # Its layers stand in one row, so the architecture says where a stage ends, and the last takes what is left.
-        names = [f"features.{i}" for i in range(1, last)]
-        starts = [sum(stage.depth for stage in blocks[:i]) for i in range(len(blocks))]
-        stages = [names[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
-    layout = _Layout(
-        stem=Unit("features.0.0", "features.0.1", "features.0.2"),
-        stages=stages,
-        head=Unit(f"features.{last}.0", f"features.{last}.1", f"features.{last}.2"),
-        classifier="classifier.1",
-        parts=parts,
-    )
+        layout = _torchvision_mobilenet(arch, last)
     return _convert(model, arch, layout)
 
 
@@ -73,14 +69,92 @@ def from_timm(model: nn.Module, arch: ArchSpec) -> Network:
     blocks = getattr(model, "blocks", None)
     if not isinstance(blocks, nn.Sequential) or not all(isinstance(stage, nn.Sequential) for stage in blocks):
         raise ValueError(f"from_timm.model must be its EfficientNet, got {type_of(model)}")
-    layout = _Layout(
+    return _convert(model, arch, _timm([len(stage) for stage in blocks]))  # type: ignore[arg-type]
+
+
+def library_of(names: Iterable[str]) -> Library:
+    """Whose names these of a state dict are, by the name of the first convolution.
+
+    Raises:
+        ValueError: for anybody else's.
+    """
+    found = set(names)
+    for library in get_args(Library):
+        if f"{_STEMS[library]}.weight" in found:
+            return library  # type: ignore[no-any-return]
+    stems = ", ".join(f"{stem}.weight ({library})" for library, stem in _STEMS.items())
+    some = next(iter(sorted(found)), None)
+    raise ValueError(f"a state dict must have one of the tensors {stems}, but has others, {some!r} first")
+
+
+def rename_tensors(state: Mapping[str, Tensor], arch: ArchSpec) -> dict[str, Tensor]:
+    """The tensors of a state dict, copied, by the names that they have in `build_network(arch)`.
+
+    Strides, residuals and activations, which no tensor shows, are taken to be the architecture's, as are batch norm's
+    epsilon and the padding.
+
+    Args:
+        state: of our network, torchvision's `EfficientNet` or `MobileNetV2`, or timm's `EfficientNet`; its number of
+            classes may be another.
+
+    Raises:
+        ValueError: names the first stage, layer or tensor that does not fit the architecture, with both shapes.
+    """
+    library = library_of(state)
+    weight = state.get(f"{_CLASSIFIERS[library]}.weight")
+    if weight is None or weight.ndim != 2:
+        raise ValueError(f"a state dict must have the classifier's {_CLASSIFIERS[library]}.weight, of 2 axes")
+    with torch.device("meta"):
+        network = build_network(arch.with_num_classes(weight.shape[0]))
+    depths = [stage.depth for stage in arch.stages]
+    match library:
+        case "ours":
+            copy = TensorCopy(state, network)
+            for name, module in network.named_modules():
+                if next(module.children(), None) is None:
+                    copy.pair(name, name, name)
+            return copy.finished()
+        case "timm":
+            layout = _timm(depths)
+        case "torchvision" if any(name.startswith("features.1.conv.") for name in state):
+            layout = _torchvision_mobilenet(arch, 1 + sum(depths))
+        case "torchvision":
+            layout = _torchvision_efficientnet(depths)
+    return _copied(TensorCopy(state, network), network.arch, layout)
+
+
+def _torchvision_efficientnet(depths: list[int]) -> _Layout:
+    stages = [[f"features.{i}.{j}" for j in range(depth)] for i, depth in enumerate(depths, start=1)]
+    return _torchvision(stages, 1 + len(depths), _torchvision_efficientnet_parts)
+
+
+def _torchvision_mobilenet(arch: ArchSpec, last: int) -> _Layout:
+    """Its layers stand in one row up to `last`, so the architecture says where a stage ends, and the last takes what is
+    left."""
+    names = [f"features.{i}" for i in range(1, last)]
+    starts = [sum(stage.depth for stage in arch.stages[:i]) for i in range(len(arch.stages))]
+    stages = [names[start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
+    return _torchvision(stages, last, _torchvision_mobilenet_parts)
+
+
+def _torchvision(stages: list[list[str]], last: int, parts: Parts) -> _Layout:
+    return _Layout(
+        stem=Unit("features.0.0", "features.0.1", "features.0.2"),
+        stages=stages,
+        head=Unit(f"features.{last}.0", f"features.{last}.1", f"features.{last}.2"),
+        classifier=_CLASSIFIERS["torchvision"],
+        parts=parts,
+    )
+
+
+def _timm(depths: list[int]) -> _Layout:
+    return _Layout(
         stem=Unit("conv_stem", "bn1", "bn1.act"),
-        stages=[[f"blocks.{i}.{j}" for j in range(len(stage))] for i, stage in enumerate(blocks)],  # type: ignore[arg-type]
+        stages=[[f"blocks.{i}.{j}" for j in range(depth)] for i, depth in enumerate(depths)],
         head=Unit("conv_head", "bn2", "bn2.act"),
-        classifier="classifier",
+        classifier=_CLASSIFIERS["timm"],
         parts=_timm_parts,
     )
-    return _convert(model, arch, layout)
 
 
 def _torchvision_efficientnet_parts(layer: str, ours: tuple[str, ...]) -> list[Unit | Squeeze]:
@@ -137,7 +211,11 @@ def _convert(model: nn.Module, arch: ArchSpec, layout: _Layout) -> Network:
     arch = _adapt(arch, model, layout.classifier)
     with torch.device("meta"):
         network = build_network(arch)
-    copy = WeightCopy(model, network)
+    network.load_state_dict(_copied(WeightCopy(model, network), arch, layout), strict=True, assign=True)
+    return network.train(model.training)
+
+
+def _copied(copy: TensorCopy, arch: ArchSpec, layout: _Layout) -> dict[str, Tensor]:
     copy.unit("the stem", "stem", layout.stem)
     if len(layout.stages) != len(arch.stages):
         raise ValueError(f"the model has {len(layout.stages)} stages, the architecture {len(arch.stages)}")
@@ -148,8 +226,7 @@ def _convert(model: nn.Module, arch: ArchSpec, layout: _Layout) -> Network:
             copy.layer(f"stage {i + 1} ({stage}), layer {j + 1}", f"stages.{i}.{j}", name, layout.parts)
     copy.unit("the head", "head", layout.head)
     copy.pair("the classifier", "classifier", layout.classifier)
-    network.load_state_dict(copy.finished(), strict=True, assign=True)
-    return network.train(model.training)
+    return copy.finished()
 
 
 def _adapt(arch: ArchSpec, model: nn.Module, classifier: str) -> ArchSpec:

@@ -1,5 +1,6 @@
 """`nas train`: one network to a final model, progressively."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,12 +12,17 @@ from nas.cli.base import find_base
 from nas.cli.console import Failed, print_json, print_note
 from nas.cli.runs import RUNS, dated_folder, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
-from nas.cli.training_line import TrainingLine
+from nas.cli.start import StartOptions, find_start
+from nas.cli.training_options import TrainingOptions, full_options
+from nas.cli.watched import watched
 from nas.data import DataConfig, DataMode, Survey, choose_mode, survey
+from nas.data.moments import sample_moments
 from nas.device import Compute, DType
 from nas.text import printable
-from nas.train import FullOptions, Growth, OptimizerName, TrainJob, TrainLength, TrainResult, read_job
-from scaling import FAMILY_FILE, Family, Place, Preset, ProgressiveRecipe
+from nas.train import FINE_TUNE_STEPS, TrainJob, TrainLength, TrainResult, read_job
+from nas.train.origin import Normalisation
+from nas.train.watch_trackers import TrackerName, check_tracker
+from scaling import FAMILY_FILE, Family, Place, Preset, ProgressiveRecipe, fine_tuning_recipe
 from search_space import ArchSpec
 from search_space.files import parse_json, read_text
 
@@ -25,18 +31,21 @@ __all__ = ["Config", "new_job", "run", "train_job"]
 DEFAULT_BATCH_SIZE = 128
 MAX_LOADER_WORKERS = 256
 _MAY_CHANGE = ("data", "data_root")
-_OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers")
+_OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(StartOptions, TrainingOptions):
     """Train one network to a final model, image size and regularisation growing together (EfficientNetV2, Algorithm 1).
 
     Example: nas train runs/family-efficientnetv2_s:S --data DIR --epochs 350
 
-    A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), checkpoints/, and at the
-    end model.safetensors (the averaged weights), arch.json and result.json (accuracy on the test images). Ctrl-C writes
-    a checkpoint and ends; nas train --resume RUN goes on, as it does after a crash.
+    A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), tensorboard/ (the same
+    for tensorboard --logdir), checkpoints/, and at the end curves.png, model.safetensors (the averaged weights),
+    arch.json and result.json (accuracy on the test images). Ctrl-C writes a checkpoint and ends; nas train --resume RUN
+    goes on, as it does after a crash. To fine-tune:
+
+    nas train efficientnetv2_s --data DIR --fine-tune --init efficientnet_v2_s.pth
     """
 
     arch: Annotated[Positional[str | None], arg(metavar="ARCH")] = None
@@ -56,7 +65,7 @@ class Config:
     max_corrupt: Annotated[float, arg(metavar="SHARE")] = 0.01
     """Images that cannot be read are named, skipped and counted; more than this share of a split end the training."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
-    """Times that each image is seen, over all phases; the recipe's where not given."""
+    """Times that each image is seen, over all phases; the recipe's where not given, with --fine-tune 10,000 steps."""
     steps: Annotated[int | None, arg(metavar="N")] = None
     """Optimizer steps, in place of epochs."""
     recipe: Annotated[str | None, arg(metavar="FILE")] = None
@@ -65,20 +74,9 @@ class Config:
     preset: Preset = "paper"
     """Whose numbers a network without a recipe gets: the paper's, or the released code's."""
     image_size: Annotated[int | None, arg(metavar="N")] = None
-    """Largest side in pixels that is trained at, where no recipe is given."""
-    optimizer: OptimizerName = "rmsprop"
-    """rmsprop (TensorFlow's, with the paper's schedule), sgd (one cycle), or adamw (cosine)."""
-    lr: Annotated[float | None, arg(metavar="LR")] = None
-    """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.004 for adamw where not given."""
+    """Largest side in pixels that is trained at, where no recipe is given; with --fine-tune the only one."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
-    """Images in a step; the recipe's where not given."""
-    clip_norm: Annotated[float | None, arg(metavar="X")] = None
-    """Cut the gradient's norm to this; it is left where not given."""
-    min_crop_area: Annotated[float | None, arg(metavar="SHARE")] = None
-    """Least share of an image that a random crop shows; 0.25 where not given. The released code has 0.05, for
-    ImageNet."""
-    growth: Growth = "progressive"
-    """fixed trains with the recipe's last values from the first step on."""
+    """Images in a step; the recipe's where not given, with --fine-tune 512."""
     seed: int = 0
     """Of weights, order, augmentation and dropout. On a CPU the same seed gives the same bits."""
     holdout: float = 0.1
@@ -92,10 +90,13 @@ class Config:
     out: Annotated[str | None, arg(metavar="NAME")] = None
     """The run's name below runs/, or a folder; named after the network and the time where not given."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
-    """A training to go on with. It says all but --json, --checkpoint-seconds and --loader-workers; its data may have
-    been moved (--data, --data-root)."""
+    """A training to go on with. It says all but --json, --log-to, --checkpoint-seconds and --loader-workers; its data
+    may have been moved (--data, --data-root)."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
+    log_to: tuple[TrackerName, ...] = ()
+    """mlflow or wandb, or both, told of each evaluation; their own environment variables (MLFLOW_TRACKING_URI,
+    WANDB_MODE, ...) hold. Where one fails it is left out and the training goes on."""
     json: bool = False
     """One JSON document on stdout."""
     given: Suppress[tuple[str, ...]] = ()
@@ -110,6 +111,8 @@ def run(config: Config) -> int:
         Failed: where the loss was not finite.
         KeyboardInterrupt: where a signal asked for a stop; a checkpoint is written.
     """
+    for name in config.log_to:
+        check_tracker(name)
     workers = config.loader_workers
     if workers is not None and not 0 <= workers <= MAX_LOADER_WORKERS:
         raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {workers}")
@@ -123,6 +126,7 @@ def run(config: Config) -> int:
         how_to_go_on=how_to_go_on,
         checkpoint_every_s=config.checkpoint_seconds,
         loader_workers=workers,
+        log_to=config.log_to,
     )
     if config.json:
         print_json(_document(job, folder, result))
@@ -138,16 +142,19 @@ def train_job(
     how_to_go_on: str,
     checkpoint_every_s: float,
     loader_workers: int | None = None,
+    log_to: Sequence[TrackerName] = (),
 ) -> TrainResult:
     """Train in the folder, with a live line; where it is interrupted, what is kept and how to go on is said."""
     from nas.data import WorkerLost
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
 
     try:
-        with TrainingLine() as progress:
-            return train_full(
+        with watched(job, folder, log_to) as progress:
+            result = train_full(
                 job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s, loader_workers=loader_workers
             )
+            progress.ended(result)
+            return result
     except (TrainingDiverged, WorkerLost) as error:
         raise Failed(str(error)) from error
     except TrainingInterrupted as error:
@@ -184,31 +191,38 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     check_threads(config.threads)
     compute = Compute(device=config.device, dtype=config.dtype, threads=config.threads)
     _check_device(compute)
-    options = FullOptions.of(config.optimizer, **_changes(config))
+    useless = [name for name in ("preset", "growth") if config.fine_tune and name in config.given]
+    if useless:
+        raise ValueError(f"--{useless[0]} has no effect with --fine-tune")
+    options = full_options(config, fine_tuning=config.fine_tune)
     name, arch, recipe = _network(config)
+    start = find_start(config, arch)
+    if config.fine_tune:
+        recipe = fine_tuning_recipe(recipe, config.image_size)
     if config.batch_size is not None:
         recipe = replace(recipe, batch_size=config.batch_size)
-    length = (
-        TrainLength(steps=config.steps)
-        if config.steps is not None
-        else TrainLength(epochs=recipe.epochs if config.epochs is None else config.epochs)
-    )
     data = DataConfig(
         data=config.data, image_size=recipe.train_size.last, root=config.data_root, holdout=config.holdout
     )
     folder = _new_folder(config, name)
     found = survey(data)
     print_note(found.summary())
+    mean, std = sample_moments(found)
+    normalisation = start.normalisation or Normalisation(mean=mean, std=std)
+    if start.init is not None:
+        print_note(start.told(found.num_classes, normalisation))
     job = TrainJob(
-        arch=arch.with_num_classes(found.num_classes),
+        arch=start.arch.with_num_classes(found.num_classes),
         recipe=recipe,
         options=options,
         data=data,
-        length=length,
+        length=_length(config, recipe),
         compute=compute,
         seed=config.seed,
         data_mode=_mode(config, folder, found, recipe),
         max_corrupt=config.max_corrupt,
+        init=start.init,
+        normalisation=normalisation,
     )
     return job, folder
 
@@ -226,11 +240,10 @@ def _mode(config: Config, folder: Path, found: Survey, recipe: ProgressiveRecipe
     return mode
 
 
-def _changes(config: Config) -> dict[str, Any]:
-    """The options of a training that were typed."""
-    names = ("lr", "clip_norm", "min_crop_area")
-    typed = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    return {**typed, "growth": config.growth}
+def _length(config: Config, recipe: ProgressiveRecipe) -> TrainLength:
+    if config.steps is None and config.epochs is None:
+        return TrainLength(steps=FINE_TUNE_STEPS) if config.fine_tune else TrainLength(epochs=recipe.epochs)
+    return TrainLength(steps=config.steps, epochs=config.epochs)
 
 
 def _check_device(compute: Compute) -> None:
@@ -259,7 +272,7 @@ def _network(config: Config) -> tuple[str, ArchSpec, ProgressiveRecipe]:
     if own is None:
         return name, arch, _derived(config, text)
     for option in ("image_size", "preset"):
-        if option in config.given:
+        if option in config.given and not (option == "image_size" and config.fine_tune):
             raise ValueError(f"--{option.replace('_', '-')} has no effect: the recipe that is used says it")
     return name, arch, own
 

@@ -50,6 +50,9 @@ class TrainingLine:
             self._live.stop()
             self._live = None
 
+    def begins(self) -> None:
+        pass
+
     def note(self, text: str) -> None:
         self._console.print(Text(printable(text)), soft_wrap=True)
 

@@ -14,9 +14,10 @@ from nas.data.survey import Survey, survey
 from nas.data.table import DATASETS, FOLDER, SHARDS, Dataset, dataset, is_folder
 
 if TYPE_CHECKING:
-    from nas.data.augment import Augment, Chain, CropFlip, Part
+    from nas.data.augment import Augment, CropFlip, Part, in_turn
     from nas.data.batches import DeviceImages, eval_batches, train_batches
     from nas.data.crop import ResizedCrop
+    from nas.data.erasing import Cutout, RandomErasing
     from nas.data.mixing import mix
     from nas.data.randaugment import RandAugment
     from nas.data.stream import WorkerLost
@@ -26,8 +27,8 @@ __all__ = [
     "FOLDER",
     "SHARDS",
     "Augment",
-    "Chain",
     "CropFlip",
+    "Cutout",
     "DataConfig",
     "DataError",
     "DataMode",
@@ -38,6 +39,7 @@ __all__ = [
     "Part",
     "PreparedData",
     "RandAugment",
+    "RandomErasing",
     "ResizedCrop",
     "Skipped",
     "Split",
@@ -46,6 +48,7 @@ __all__ = [
     "choose_mode",
     "dataset",
     "eval_batches",
+    "in_turn",
     "is_folder",
     "mix",
     "prepare",
@@ -55,14 +58,16 @@ __all__ = [
 
 _WITH_TORCH = {
     "Augment": "augment",
-    "Chain": "augment",
     "CropFlip": "augment",
+    "Cutout": "erasing",
     "DeviceImages": "batches",
     "Part": "augment",
     "RandAugment": "randaugment",
+    "RandomErasing": "erasing",
     "ResizedCrop": "crop",
     "WorkerLost": "stream",
     "eval_batches": "batches",
+    "in_turn": "augment",
     "mix": "mixing",
     "train_batches": "batches",
 }

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-__all__ = ["Augment", "Chain", "CropFlip", "Part"]
+__all__ = ["Augment", "CropFlip", "Part", "in_turn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +55,18 @@ class Augment(Protocol):
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Augmentations one after another."""
-
-    links: tuple[Augment, ...]
+class _InTurn:
+    augments: tuple[Augment, ...]
 
     def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
-        for link in self.links:
-            images = link(images, generator, part)
+        for augment in self.augments:
+            images = augment(images, generator, part)
         return images
+
+
+def in_turn(*augments: Augment) -> Augment:
+    """One after the other, drawing from the same generator. A pickle where they are."""
+    return _InTurn(augments)
 
 
 @dataclass(frozen=True, kw_only=True)

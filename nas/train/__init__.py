@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from nas.train.job import TrainJob, TrainResult, read_job
-from nas.train.options import FullOptions, RateSchedule, learning_rate
+from nas.train.options import FINE_TUNE_STEPS, FullOptions, RateSchedule, learning_rate
 from nas.train.recipe import OptimizerName, Recipe, TrainLength
 from nas.train.schedule import Growth, Phase, fixed, phases
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nas.train.loop import TrainingStep, TrainOutcome, accuracy, make_optimizer, train
 
 __all__ = [
+    "FINE_TUNE_STEPS",
     "FullOptions",
     "Growth",
     "OptimizerName",

@@ -6,18 +6,19 @@ import torch
 from torch import Tensor
 
 from nas.data import (
-    Chain,
     DeviceImages,
     PreparedData,
-    RandAugment,
     ResizedCrop,
     Skipped,
     Split,
     eval_batches,
+    in_turn,
     prepare,
     train_batches,
 )
+from nas.train.augmenting import after_crop
 from nas.train.job import TrainJob
+from nas.train.origin import Normalisation
 from nas.train.schedule import Phase
 
 __all__ = ["Cached"]
@@ -37,6 +38,7 @@ class Cached:
         self.fingerprints = self._train_data.fingerprint, self._eval_data.fingerprint
         faults = {**self._train_data.faults, **self._eval_data.faults}
         totals = {split: count + len(faults[split]) for split, count in self.counts.items()}
+        self.normalisation = job.normalisation or Normalisation(mean=self._train_data.mean, std=self._train_data.std)
         self.skipped = Skipped(totals, job.max_corrupt)
         for split, found in faults.items():
             self.skipped.add(split, found)
@@ -47,14 +49,13 @@ class Cached:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         job = self._job
         crop = ResizedCrop(size=phase.image_size, min_area=job.options.min_crop_area, flip=self._train_data.flip)
-        randaugment = RandAugment(magnitude=phase.randaugment, num_layers=job.options.randaugment_layers)
         return train_batches(
             self._split("train"),
             batch_size=job.recipe.batch_size,
             steps=stop,
             start=start,
             generator=torch.Generator().manual_seed(job.seed),
-            augment=Chain((crop, randaugment)),
+            augment=in_turn(crop, after_crop(phase, job.options)),
             channels_last=job.compute.channels_last,
             rank=rank,
             world=world,
@@ -72,7 +73,7 @@ class Cached:
             self._images[split] = DeviceImages(
                 data.split(split),
                 device=self._job.compute.device,
-                mean=self._train_data.mean,
-                std=self._train_data.std,
+                mean=self.normalisation.mean,
+                std=self.normalisation.std,
             )
         return self._images[split]

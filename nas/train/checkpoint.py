@@ -12,9 +12,9 @@ import torch
 from results import RunError, RunWriteError
 from results.durable import replace_atomically
 
-__all__ = ["Checkpoints"]
+__all__ = ["DAMAGE", "Checkpoints"]
 
-_DAMAGE = (
+DAMAGE = (
     AttributeError,
     EOFError,
     LookupError,
@@ -73,7 +73,7 @@ class Checkpoints:
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 if state["format"] != FORMAT or state["step"] != step:
                     raise ValueError(f"its format is {state['format']!r} and its step {state['step']!r}")
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 notes.append(f"{path}: is damaged and passed over: {reason}")
             else:

@@ -20,6 +20,7 @@ class Feed:
 
     Attributes:
         fingerprints: of the images that are trained on, and of those that are evaluated on.
+        normalisation: of pixels.
         skipped: images that could not be read.
         advice: what helps where the step waits for images.
     """
@@ -36,6 +37,7 @@ class Feed:
         self._job = job
         self._source = Cached(job) if job.data_mode == "cache" else Streamed(job, loader_workers)
         self.fingerprints = self._source.fingerprints
+        self.normalisation = self._source.normalisation
         self.skipped: Skipped = self._source.skipped
         self.advice = self._source.advice
         classes, num_images = self._source.num_classes, self.counts["train"]

@@ -10,15 +10,14 @@ from torch import nn
 
 from nas.train.checkpoint import Checkpoints
 from nas.train.job import CONFIG, RESULT, TrainConfig, TrainJob, TrainResult, read_config
-from nas.train.report import Metrics
+from nas.train.report import MAX_METRICS_BYTES, METRICS, Metrics
 from results import RunError, RunWriteError, check_run_name
 from results.durable import AppendFile, read_bounded, replace_atomically, sync_folder, write_atomically
 
 __all__ = ["TrainFolder"]
 
-METRICS, CHECKPOINTS, MODEL, ARCH, LOCK = "metrics.jsonl", "checkpoints", "model.safetensors", "arch.json", ".lock"
+CHECKPOINTS, MODEL, ARCH, LOCK = "checkpoints", "model.safetensors", "arch.json", ".lock"
 SKIPPED = "skipped.jsonl"
-MAX_METRICS_BYTES = 1 << 30
 OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
 """What an interrupted beginning may leave."""
 

@@ -1,6 +1,6 @@
 """The training of a final model, progressively.
 
-    network, average, optimizer = fresh, or as the last checkpoint has them
+    network, average, optimizer = fresh (with the weights of `init`), or as the last checkpoint has them
     for each phase that is not over:
         dropout is the phase's; batches are cropped to its image size and augmented at its strength
         for each batch:
@@ -24,6 +24,7 @@ from nas.device import set_up_process
 from nas.signals import StopRequest, stop_request
 from nas.train.feed import Feed
 from nas.train.folder import SKIPPED, TrainFolder
+from nas.train.init import initial_weights
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
@@ -75,7 +76,9 @@ def train_full(
     with closing(feed), TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
-            training = _Training(job, place, feed, progress or Silent(), checkpoint_every_s)
+            progress = progress or Silent()
+            progress.begins()
+            training = _Training(job, place, feed, progress, checkpoint_every_s)
             with stop_request() as stop:
                 training.run(phases, stop)
             result = training.finish()
@@ -107,6 +110,10 @@ class _Training:
         if found is not None:
             self.state.load(found)
             progress.note(f"goes on after step {self.state.step}")
+        elif job.init is not None:
+            self.state.start_from(initial_weights(job.init, job.arch))
+            # From here on the file is needed no more.
+            place.checkpoints.save(0, self.state.to_dict(self._seconds()), best_step=None)
         place.open_metrics(self.state.step)
 
     def run(self, phases: tuple[Phase, ...], stop: StopRequest) -> None:
@@ -179,6 +186,7 @@ class _Training:
             state.best_step, state.best_accuracy = state.step, averaged
         metrics = Metrics(
             step=state.step,
+            epoch=state.step * self.job.recipe.batch_size / self.feed.counts["train"],
             phase=phase.index,
             image_size=phase.image_size,
             lr=lr,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from nas.data import DataConfig, DataMode, is_folder
 from nas.device import Compute
 from nas.train.options import FullOptions
+from nas.train.origin import Init, Normalisation
 from nas.train.recipe import TrainLength
 from nas.train.schedule import Phase, fixed, phases
 from results import RunError, environment
@@ -37,6 +38,8 @@ class TrainJob:
         length: epochs or steps; the recipe's epochs are no more than what a caller may take it from.
         compute: the device.
         seed: of the weights, the order of images, augmentation and dropout.
+        init: the weights that it starts from; None is fresh ones.
+        normalisation: of pixels; None is by the mean and the spread of the images that are trained on.
         data_mode: whether images come from the cache or are decoded as they are needed, then cropped in their own
             resolution.
         max_corrupt: share of a split's images that may be unreadable: they are skipped. More end the training.
@@ -51,6 +54,8 @@ class TrainJob:
     length: TrainLength
     compute: Compute
     seed: int = 0
+    init: Init | None = None
+    normalisation: Normalisation | None = None
     data_mode: DataMode = "cache"
     max_corrupt: float = 0.01
 
@@ -77,7 +82,8 @@ class TrainJob:
     def anchored(self) -> "TrainJob":
         """The same with absolute paths: a later session runs in another folder."""
         place = str(_absolute(Path(self.data.data))) if is_folder(self.data.data) else self.data.data
-        return self.with_data(place, self.data.root and _absolute(self.data.root))
+        init = self.init and replace(self.init, path=str(_absolute(Path(self.init.path))))
+        return replace(self.with_data(place, self.data.root and _absolute(self.data.root)), init=init)
 
     def with_data(self, data: str, root: Path | None) -> "TrainJob":
         """The same on data that lie elsewhere."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from nas.train.recipe import OptimizerName
 from nas.train.schedule import Growth
 
-__all__ = ["DEFAULTS", "FullOptions", "RateSchedule", "learning_rate"]
+__all__ = ["DEFAULTS", "FINE_TUNE_STEPS", "FullOptions", "RateSchedule", "learning_rate"]
 
 RateSchedule = Literal["staircase", "cosine", "one-cycle"]
 
@@ -24,6 +24,19 @@ DEFAULTS: Mapping[OptimizerName, Mapping[str, Any]] = {
     "adamw": {"lr": 0.004, "rate": "cosine", "weight_decay": 0.05},
 }
 """Each optimizer's own settings. RMSProp's are the paper's."""
+
+FINE_TUNE_STEPS = 10_000
+FINE_TUNE_LR_SHARE = 1 / 32
+_FINE_TUNE: Mapping[str, Any] = {
+    "rate": "cosine",
+    "weight_decay": 0.0,
+    "ema_decay": 0.9996,
+    "min_crop_area": 1.0,
+    "cutout": 0.5,
+}
+"""Section 5.3 of the paper (with rmsprop a learning rate of 0.001 for 512 images, which is a 32nd of the usual one;
+cosine, no weight decay, cutout). Where it is silent, the released code's Cifar10Ft: averaging, no crop, the size of the
+square. That code keeps the learning rate as it is, and decays weights by 1e-5."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +54,10 @@ class FullOptions:
         clip_norm: the gradient's norm is cut to this; None leaves it.
         min_crop_area: least share of an image that a random crop shows. The released code has 0.05, for ImageNet.
         randaugment_layers: ops on an image, one after the other.
+        cutout: side of a square that is blotted out of each image, as a share of the image's; 0 is none.
+        random_erasing: probability that a box of an image is blotted out.
+        bn_momentum: the batch norms' share of the new batch in their running statistics: torch's convention, 1 less
+            TensorFlow's. The paper has 0.01, its released code 0.1.
         growth: `fixed` trains with the recipe's last values from the first step on.
     """
 
@@ -56,6 +73,9 @@ class FullOptions:
     clip_norm: float | None = None
     min_crop_area: float = 0.25
     randaugment_layers: int = 2
+    cutout: float = 0.0
+    random_erasing: float = 0.0
+    bn_momentum: float = 0.1
     growth: Growth = "progressive"
 
     def __post_init__(self) -> None:
@@ -71,8 +91,14 @@ class FullOptions:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(f"FullOptions.{name} must be at least 0 and below 1, got {value}")
-        if not 0 < self.min_crop_area <= 1:
-            raise ValueError(f"FullOptions.min_crop_area must be above 0 and at most 1, got {self.min_crop_area}")
+        for name in ("cutout", "random_erasing"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"FullOptions.{name} must be from 0 to 1, got {value}")
+        for name in ("min_crop_area", "bn_momentum"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise ValueError(f"FullOptions.{name} must be above 0 and at most 1, got {value}")
         if not 0 <= self.randaugment_layers <= 16:
             raise ValueError(f"FullOptions.randaugment_layers must be from 0 to 16, got {self.randaugment_layers}")
 
@@ -80,6 +106,13 @@ class FullOptions:
     def of(cls, optimizer: OptimizerName, **changes: Any) -> Self:
         """The options that `optimizer` has by default, and what of them is given otherwise."""
         return cls(optimizer=optimizer, **{**DEFAULTS.get(optimizer, {}), **changes})
+
+    @classmethod
+    def fine_tuning(cls, optimizer: OptimizerName, **changes: Any) -> Self:
+        """The paper's for transfer, the learning rate a 32nd of the optimizer's own, and what of it is given
+        otherwise."""
+        lr = DEFAULTS[optimizer]["lr"] * FINE_TUNE_LR_SHARE
+        return cls.of(optimizer, **{"lr": lr, **_FINE_TUNE, **changes})
 
 
 def learning_rate(options: FullOptions, step: int, *, total_steps: int, batch_size: int) -> float:

@@ -6,7 +6,10 @@ from typing import Protocol
 
 from nas.train.schedule import Phase
 
-__all__ = ["Metrics", "Now", "Progress", "Silent"]
+__all__ = ["MAX_METRICS_BYTES", "METRICS", "Metrics", "Now", "Progress", "Silent"]
+
+METRICS = "metrics.jsonl"
+MAX_METRICS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +18,7 @@ class Metrics:
 
     Args:
         step: optimizer steps done.
+        epoch: the same in times that each train image was seen.
         phase, image_size, lr: of the last of them.
         loss: mean over the steps since the evaluation before.
         accuracy, ema_accuracy: of the trained and of the averaged weights, at the evaluation size.
@@ -24,6 +28,7 @@ class Metrics:
     """
 
     step: int
+    epoch: float
     phase: int
     image_size: int
     lr: float
@@ -31,7 +36,7 @@ class Metrics:
     accuracy: float
     ema_accuracy: float
     images_per_s: float
-    data_wait: float
+    data_wait: float = 0.0
     seconds: float
 
     def to_json(self) -> str:
@@ -53,6 +58,9 @@ class Now:
 class Progress(Protocol):
     """Told of a training's events."""
 
+    def begins(self) -> None:
+        """The folder is locked and the clock starts; not for a training that has ended before."""
+
     def note(self, text: str) -> None:
         """Something that a user should know."""
 
@@ -65,6 +73,9 @@ class Progress(Protocol):
 
 class Silent:
     """A `Progress` that says nothing."""
+
+    def begins(self) -> None:
+        pass
 
     def note(self, text: str) -> None:
         pass

@@ -48,7 +48,9 @@ class TrainState:
         self._compute: Compute = job.compute
         torch.manual_seed(job.seed)
         generator = torch.Generator().manual_seed(job.seed)
-        self.network = build_network(job.arch, drop_path=job.recipe.stochastic_depth, generator=generator)
+        self.network = build_network(
+            job.arch, drop_path=job.recipe.stochastic_depth, norm_momentum=job.options.bn_momentum, generator=generator
+        )
         job.compute.place(self.network)
         self.network.train()
         self.average = Average(self.network, job.options.ema_decay)
@@ -61,6 +63,11 @@ class TrainState:
         self.best_step: int | None = None
         self.best_accuracy = -1.0
         self.seconds = 0.0
+
+    def start_from(self, weights: dict[str, Tensor]) -> None:
+        """Take these over before the first step; what is not among them stays fresh."""
+        for network in (self.network, self.average.network):
+            network.load_state_dict({**network.state_dict(), **weights})
 
     def to_dict(self, seconds: float) -> dict[str, Any]:
         """Tensors and plain values, for a checkpoint after `seconds`."""

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data import Chain, Part, RandAugment, Skipped, Split, survey
+from nas.data import Part, Skipped, Split, survey
 from nas.data.batches import Normalise, augmentation, stream_seed
 from nas.data.crop import draw_crops
 from nas.data.moments import sample_moments
 from nas.data.stream import EvalRequest, EvalStream, TrainRequest, TrainStream, Workers
 from nas.data.survey import Selection
+from nas.train.augmenting import after_crop
 from nas.train.job import TrainJob
+from nas.train.origin import Normalisation
 from nas.train.schedule import Phase
 
 __all__ = ["Streamed", "default_workers"]
@@ -48,7 +50,8 @@ class Streamed:
         )
         self.skipped = Skipped(self._counts, job.max_corrupt)
         self.advice = f"more --loader-workers than {self._workers}, or smaller image files"
-        self._normalise = Normalise(mean=mean, std=std, device=job.compute.device)
+        self.normalisation = job.normalisation or Normalisation(mean=mean, std=std)
+        self._normalise = Normalise(mean=self.normalisation.mean, std=self.normalisation.std, device=job.compute.device)
         self._seed = stream_seed(torch.Generator().manual_seed(job.seed))
         train = TrainStream(
             found.splits["train"],
@@ -76,7 +79,7 @@ class Streamed:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         job = self._job
         part = Part.of(job.recipe.batch_size, rank=rank, world=world)
-        augment = Chain((RandAugment(magnitude=phase.randaugment, num_layers=job.options.randaugment_layers),))
+        augment = after_crop(phase, job.options)
         on_device = job.compute.is_cuda
         requests = (
             TrainRequest(step=step, part=part, image_size=phase.image_size, augment=None if on_device else augment)

@@ -10,8 +10,8 @@ import torchvision
 from torch import Tensor, nn
 
 from search_space.catalog import architecture
-from search_space.convert import from_timm, from_torchvision
-from search_space.network import Network
+from search_space.convert import from_timm, from_torchvision, library_of, rename_tensors
+from search_space.network import Network, build_network
 from search_space.spec import ArchSpec
 
 TORCHVISION = {
@@ -77,6 +77,13 @@ def assert_same_logits(model: nn.Module, network: Network, size: int) -> None:
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
+def assert_same_tensors(model: nn.Module, network: Network, arch: ArchSpec) -> None:
+    """Of the state dict alone the same tensors are taken."""
+    renamed = rename_tensors(model.state_dict(), arch)
+    assert renamed.keys() == network.state_dict().keys()
+    assert all(torch.equal(renamed[name], tensor) for name, tensor in network.state_dict().items())
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in TORCHVISION]
 )
@@ -88,6 +95,7 @@ def test_logits_are_torchvisions(name: str) -> None:
     assert network.arch.padding == "symmetric"
     # An odd number of pixels at the first strided layers, and an even one at others.
     assert_same_logits(model, network, size=74)
+    assert_same_tensors(model, network, architecture(name))
 
 
 @pytest.mark.parametrize("name", TIMM)
@@ -98,6 +106,7 @@ def test_logits_are_timms(name: str) -> None:
     assert network.arch.norm_eps == (1e-3 if name.startswith("tf_") else 1e-5)
     for size in (74, 65):
         assert_same_logits(model, network, size)
+    assert_same_tensors(model, network, architecture(TIMM[name]))
 
 
 def test_gradients_and_running_statistics_in_training_are_torchvisions() -> None:
@@ -272,3 +281,47 @@ def test_models_of_another_kind_are_refused(models: dict[str, nn.Module]) -> Non
         headless = timm.create_model("tf_efficientnetv2_b0", num_classes=0)
     with pytest.raises(ValueError, match="the model must have a linear layer 'classifier'"):
         from_timm(headless, B0)
+
+
+@pytest.mark.parametrize(
+    ("library", "arch", "message"),
+    [
+        ("torchvision", change(S, 4, depth=5), r"^the model's tensor 'features.4.5.block.0.0.weight' has no place"),
+        ("torchvision", change(S, 4, depth=7), r"stage 4 .*, layer 7, expand: the model has no tensor 'features.4.6"),
+        (
+            "torchvision",
+            change(S, 3, width=72),
+            r"project: 'features.3.0.block.1.0.weight' must have shape \(72, 192, 1, 1\), got \(64, 192, 1, 1\)",
+        ),
+        ("torchvision", change(S, 4, se_ratio=0.0), r"stage 4 .*, layer 1, project: the model has no tensor"),
+        ("torchvision", replace(S, stages=S.stages[:5]), "the head: the model has no tensor .features.6.0.weight"),
+        ("mobilenet", change(MOBILE, 2, expansion=1), "stage 2 .*, layer 1, depthwise: .* must have shape"),
+        ("timm", change(B0, 2, kernel=5), r"stage 2 .*, layer 1, expand: 'blocks.1.0.conv_exp.weight' must have shape"),
+        ("timm", change(B0, 4, op="fused_mbconv"), r"stage 4 .*: the model has no tensor 'blocks.3.0.conv_exp.weight'"),
+    ],
+)
+def test_a_state_dict_that_does_not_fit_is_named(
+    models: dict[str, nn.Module], library: str, arch: ArchSpec, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        rename_tensors(models[library].state_dict(), arch)
+
+
+def test_a_state_dict_of_ours_keeps_its_names() -> None:
+    network = build_network(B0)
+    renamed = rename_tensors(network.state_dict(), B0.with_num_classes(7))
+    assert all(torch.equal(renamed[name], tensor) for name, tensor in network.state_dict().items())
+    stray = {**network.state_dict(), "scale": torch.ones(1)}
+    with pytest.raises(ValueError, match="the model's tensor 'scale' has no place"):
+        rename_tensors(stray, B0)
+    with pytest.raises(ValueError, match=r"'stem.conv.weight' must have shape \(24, 3, 3, 3\), got \(32, 3, 3, 3\)"):
+        rename_tensors(network.state_dict(), S)
+
+
+def test_whose_names_they_are(models: dict[str, nn.Module]) -> None:
+    found = [library_of(models[library].state_dict()) for library in ("torchvision", "mobilenet", "timm")]
+    assert found == ["torchvision", "torchvision", "timm"]
+    with torch.device("meta"):
+        resnet = torchvision.models.resnet18()
+    with pytest.raises(ValueError, match="but has others, 'bn1"):
+        library_of(resnet.state_dict())

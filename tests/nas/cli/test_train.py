@@ -186,6 +186,7 @@ def test_the_live_line() -> None:
         line.evaluated(
             Metrics(
                 step=4,
+                epoch=0.5,
                 phase=0,
                 image_size=10,
                 lr=0.1,

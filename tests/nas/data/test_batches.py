@@ -14,12 +14,15 @@ import nas.data
 from nas.data import (
     Augment,
     CropFlip,
+    Cutout,
     DataConfig,
     DeviceImages,
     ImageSet,
     RandAugment,
+    RandomErasing,
     ResizedCrop,
     eval_batches,
+    in_turn,
     prepare,
     train_batches,
 )
@@ -114,6 +117,7 @@ def test_a_stream_entered_later_goes_on_as_it_would_have(device: str) -> None:
         CropFlip(pad=2, flip=True),
         ResizedCrop(size=6, min_area=0.3, flip=True),
         RandAugment(magnitude=8),
+        in_turn(Cutout(side=0.5), RandomErasing(probability=0.5)),
     ],
 )
 @pytest.mark.parametrize("world", [2, 3])
