@@ -200,10 +200,11 @@ class Workers:
             with main_module_hidden():
                 batches = iter(self._loader)
             yield from batches
-        except RuntimeError as error:
+        # The loader's own word for it, or what a broken connection gives; a dataset's errors never come here.
+        except (RuntimeError, EOFError, OSError) as error:
             raise WorkerLost(
-                f"a worker that decodes images has ended ({error}): memory, or shared memory (/dev/shm), may be too "
-                "small; use fewer workers (--loader-workers)"
+                f"a worker that decodes images has ended ({type(error).__name__}: {error}): memory, or shared memory "
+                "(/dev/shm), may be too small; use fewer workers (--loader-workers)"
             ) from error
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from nas.data import DataConfig, DataError, DataMode
+from nas.device import Compute
 from nas.train import TrainingInterrupted, TrainJob, TrainLength, train_full
 from nas.train.feed import Feed
 from nas.train.report import Now, Silent
@@ -125,3 +126,15 @@ def test_what_it_takes_is_checked(job: TrainJob) -> None:
         replace(job, max_corrupt=1.5)
     with pytest.raises(ValueError, match=r"TrainJob\.data_mode must be one of cache, stream, got 'disk'"):
         replace(job, data_mode="disk")  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_augments_what_workers_crop(job: TrainJob, tmp_path: Path) -> None:
+    on_gpu = replace(job, compute=Compute(device="cuda"))
+    feeds = Feed(job, loader_workers=0), Feed(on_gpu, loader_workers=1)
+    (phase, *_) = job.phases(15)
+    for one, other in zip(*(feed.train_batches(phase, start=3, stop=6) for feed in feeds), strict=True):
+        torch.testing.assert_close(other[0].cpu(), one[0], atol=0.03, rtol=0)
+    feeds[1].close()
+    assert train_full(on_gpu, tmp_path / "gpu", loader_workers=1).steps == 15
