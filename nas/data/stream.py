@@ -12,6 +12,7 @@ import multiprocessing
 import signal
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,11 +28,15 @@ from nas.data.skipped import Fault
 from nas.data.source import Split
 from nas.data.survey import Selection
 from nas.isolate import main_module_hidden
+from nas.signals import held_back
 
 __all__ = ["EvalRequest", "EvalStream", "Loaded", "TrainRequest", "TrainStream", "WorkerLost", "Workers"]
 
 PREFETCH = 2
 """Batches that each worker has ready or in work."""
+
+_OF_A_GROUP = (signal.SIGINT, signal.SIGHUP)
+"""A Ctrl-C or a closed terminal reaches all processes of a group; the training decides what becomes of it."""
 
 
 class WorkerLost(Exception):
@@ -197,7 +202,9 @@ class Workers:
         assert self._loader is not None, "not closed yet"
         self._requests.of = requests
         try:
-            with main_module_hidden():
+            if self._loader.num_workers:
+                resource_tracker.ensure_running()  # started within, it would let the signals through again
+            with main_module_hidden(), held_back(*_OF_A_GROUP):
                 batches = iter(self._loader)
             yield from batches
         # The loader's own word for it, or what a broken connection gives; a dataset's errors never come here.
@@ -229,6 +236,6 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _begin(number: int) -> None:
-    """A Ctrl-C or a closed terminal reaches all processes of a group; the training decides what becomes of it."""
-    for ignored in (signal.SIGINT, signal.SIGHUP):
+    """In a worker of a server of processes that was started by others."""
+    for ignored in _OF_A_GROUP:
         signal.signal(ignored, signal.SIG_IGN)

@@ -130,12 +130,13 @@ def _labels(data: str, loaded: Any) -> Labels:
 
 
 def _integers(values: Any) -> Labels | None:
-    if values is None:
+    """Numbers of classes, or None for anything else."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
         return None
-    array = np.asarray(values)
-    return (
-        array.astype(np.int64) if array.ndim == 1 and array.dtype.kind in "iu" and array.min(initial=0) >= 0 else None
-    )
+    fits = array.ndim == 1 and array.dtype.kind in "iu" and array.min(initial=0) >= 0
+    return array.astype(np.int64) if fits else None
 
 
 def open_torchvision(config: DataConfig) -> Source:

@@ -115,6 +115,9 @@ def test_neither_workers_nor_parts_nor_the_start_change_a_batch(make_folder: Mak
     expected = list(plain.load(requests(range(6), Part.of(7))))
     given = busy.load(requests(range(6), Part.of(7)))
     assert_same([next(given) for _ in range(3)], expected[:3])
+    for process in multiprocessing.active_children():
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGINT)  # as a Ctrl-C reaches them
     assert_same(list(busy.load(requests(range(2, 6), Part.of(7)))), expected[2:])
     halves = [list(busy.load(requests(range(6), Part.of(7, rank=rank, world=2)))) for rank in range(2)]
     for one, other, whole in zip(*halves, expected, strict=True):
