@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from nas.data import (
     train_batches,
 )
 from nas.data.batches import stream_seed
+from nas.data.images import ArrayImages
 from nas.data.moments import sample_moments
 from nas.data.pixels import Crop, decode_crop
 from nas.data.stream import EvalRequest, EvalStream, Loaded, TrainRequest, TrainStream, Workers
@@ -227,4 +229,6 @@ def test_what_does_not_fit_is_streamed(make_folder: MakeFolder, monkeypatch: pyt
         monkeypatch.setattr("psutil.virtual_memory", lambda memory=memory: memory)
         assert choose_mode(found, sizes)[0] == mode
         assert said in choose_mode(found, sizes)[1]
-    assert choose_mode(survey(DataConfig(data="digits", image_size=8)), sizes)[0] == "cache"
+    arrays = ArrayImages(np.zeros((30, 8, 8, 3), np.uint8))
+    in_memory = {split: replace(chosen, images=arrays) for split, chosen in found.splits.items()}
+    assert choose_mode(replace(found, splits=in_memory), sizes) == ("cache", "the images are in memory anyway")
