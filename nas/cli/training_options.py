@@ -1,5 +1,4 @@
-"""How a final training steps, on a command line: the fields of `FullOptions`, None where what is not typed has a default of
-its own."""
+"""How a final training steps, on a command line: fields of `FullOptions`, None where the default is not one number."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated

@@ -13,6 +13,7 @@ A training that is killed at any step and gone on with ends, on a CPU, with the 
 """
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -22,15 +23,17 @@ from nas.data import Split, mix
 from nas.device import set_up_process
 from nas.signals import StopRequest, stop_request
 from nas.train.feed import Feed
-from nas.train.folder import TrainFolder
+from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.init import initial_weights
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
 from nas.train.report import Metrics, Now, Progress, Silent
 from nas.train.schedule import Phase
+from nas.train.skips import SkipFile
 from nas.train.state import TrainState
 from nas.train.step import FullStep
+from nas.train.waiting import DataWatch
 
 __all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full"]
 
@@ -46,7 +49,12 @@ class TrainingInterrupted(Exception):
 
 
 def train_full(
-    job: TrainJob, folder: Path, *, progress: Progress | None = None, checkpoint_every_s: float = 300.0
+    job: TrainJob,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    checkpoint_every_s: float = 300.0,
+    loader_workers: int | None = None,
 ) -> TrainResult:
     """Train `job` in `folder`, from the start or from where it stands there; at once its result where it has ended.
 
@@ -54,6 +62,7 @@ def train_full(
         folder: new, empty, or the job's own; there the data may lie elsewhere by now.
         progress: told of steps and evaluations.
         checkpoint_every_s: seconds from one checkpoint to the next; there is one at each evaluation anyway.
+        loader_workers: processes that decode streamed images; what comes out does not depend on it.
 
     Raises:
         ValueError: for a job that does not fit its data, or a folder that is not its own.
@@ -62,9 +71,9 @@ def train_full(
     """
     job = job.anchored()
     set_up_process(job.compute)
-    feed = Feed(job)
+    feed = Feed(job, loader_workers=loader_workers)
     phases = job.phases(job.total_steps(feed.counts["train"]))
-    with TrainFolder(folder, job, feed.fingerprints) as place:
+    with closing(feed), TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
             progress = progress or Silent()
@@ -89,6 +98,8 @@ class _Training:
     ) -> None:
         self.job, self.place, self.progress = job, place, progress
         self.feed = feed
+        skips = SkipFile(place.path / SKIPPED, progress)
+        feed.skipped.report_to(skips, skips.known)
         self.checkpoint_every_s = checkpoint_every_s
         batch_size = job.recipe.batch_size
         self.images_per_epoch = batch_size * max(1, round(feed.counts["train"] / batch_size))
@@ -114,11 +125,13 @@ class _Training:
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         step = FullStep(job, state)
         begun, images_before, saved = time.monotonic(), None, time.monotonic()
+        watch = DataWatch(compute, note=self.progress.note, advice=self.feed.advice)
         for phase in phases:
             if state.step >= phase.end:
                 continue
             step.begin(phase)
-            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase.end):
+            batches = self.feed.train_batches(phase, start=state.step, stop=phase.end)
+            for batch, labels in watch.timed(batches, batch_size=phase.batch_size):
                 seen = phase.images_seen(state.step)
                 if images_before is None:
                     images_before = seen
@@ -151,8 +164,9 @@ class _Training:
                 if evaluates:
                     seen += phase.batch_size
                     rate = (seen - images_before) / max(time.monotonic() - begun, 1e-9)
-                    self._evaluate(phase, lr, rate)
+                    self._evaluate(phase, lr, rate, watch.share())
                     begun, images_before = time.monotonic(), seen
+                    watch.restart()
                 if evaluates or stop.asked or time.monotonic() - saved >= self.checkpoint_every_s:
                     self._check(loss)
                     self.place.checkpoints.save(state.step, state.to_dict(self._seconds()), best_step=state.best_step)
@@ -167,7 +181,7 @@ class _Training:
                 f"the loss was not finite at step {self.state.step}: give a lower learning rate (--lr)"
             )
 
-    def _evaluate(self, phase: Phase, lr: float, images_per_s: float) -> None:
+    def _evaluate(self, phase: Phase, lr: float, images_per_s: float, data_wait: float) -> None:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         mean_loss = float(state.loss_sum) / state.loss_steps
@@ -178,7 +192,7 @@ class _Training:
             state.best_step, state.best_accuracy = state.step, averaged
         metrics = Metrics(
             step=state.step,
-            epoch=state.step * self.job.recipe.batch_size / self.feed.counts["train"],
+            epoch=phase.images_seen(state.step) / self.feed.counts["train"],
             phase=phase.index,
             image_size=phase.image_size,
             lr=lr,
@@ -186,6 +200,7 @@ class _Training:
             accuracy=raw,
             ema_accuracy=averaged,
             images_per_s=images_per_s,
+            data_wait=data_wait,
             seconds=self._seconds(),
         )
         self.place.append(metrics)

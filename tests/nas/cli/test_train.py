@@ -51,6 +51,7 @@ def test_a_network_is_trained_and_the_folder_is_whole(nas: Nas, tiny: str, tiny_
     assert (run / "model.safetensors").stat().st_size > 4 * tiny_arch.params
     assert ArchSpec.from_json((run / "arch.json").read_text()) == tiny_arch
     assert "digits: 10 classes, 16x16 pixels" in said.err
+    assert "data mode cache: the images are in memory anyway" in said.err
     assert "averaged" in said.err
     config = json.loads((run / "config.json").read_text())
     assert config["environment"]["versions"]["torch"]
@@ -101,6 +102,12 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
         (("tiny.json", "--threads", "4096"), "threads must be at most"),
         (("tiny.json", "--recipe", "none.json"), "none.json: No such file"),
         (("tiny.json", "--image-size", "16", "--out", ".x"), "must not begin with . or -, got '.x'"),
+        (("tiny.json", *QUICK, "--loader-workers", "-1"), "--loader-workers must be from 0 to 256, got -1"),
+        (("tiny.json", *QUICK, "--image-size", "16", "--max-corrupt", "1"), "at least 0 and below 1, got 1.0"),
+        (
+            ("tiny.json", "--image-size", "16", "--data", "torchvision:Flower102"),
+            "did you mean torchvision:Flowers102?",
+        ),
         (("--resume", "gone"), "no run 'gone'"),
         (("--resume", "gone", "--lr", "1"), "--lr cannot be given with --resume"),
         (("tiny.json", "--resume", "gone"), "ARCH 'tiny.json' cannot be given with --resume"),
@@ -204,6 +211,7 @@ def test_the_live_line() -> None:
                 accuracy=0.5,
                 ema_accuracy=0.25,
                 images_per_s=9.0,
+                data_wait=0.1,
                 seconds=1.0,
             )
         )
@@ -215,7 +223,8 @@ def test_the_live_line() -> None:
     assert shown.endswith(" left")
 
 
-def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["cache", "stream"])
+def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, mode: str) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -225,12 +234,16 @@ def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytes
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray((digits.images[row] * 15).astype("uint8")).save(place / f"{row}.png")
     options = ("--steps", "4", "--batch-size", "16", "--image-size", "16", "--out", "a")
-    assert nas("train", tiny, "--data", "here", *options).code == 0
+    options = (*options, "--data-mode", mode, "--loader-workers", "0")
+    said = nas("train", tiny, "--data", "here", *options)
+    assert said.code == 0, said.err
+    assert ("--loader-workers has no effect" in said.err) is (mode == "cache")
+    assert job_of("a").data_mode == mode
     Path("runs/a/result.json").unlink()
     (folder / "here").rename(folder / "there")
     said = nas("train", "--resume", "a")
     assert (said.code, "does not exist" in said.err) == (2, True)
-    said = nas("train", "--resume", "a", "--data", "there")
+    said = nas("train", "--resume", "a", "--data", "there", "--loader-workers", "0")
     assert said.code == 0, said.err
     (folder / "there/test/0").joinpath("more.png").write_bytes(next((folder / "there/test/1").iterdir()).read_bytes())
     said = nas("train", "--resume", "a", "--data", "there")
