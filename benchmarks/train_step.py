@@ -9,9 +9,10 @@ weights after each step, as its EfficientNets are trained. `as ours` is their ne
 with all that it sets. --losses 20 compares loss curves of the same weights instead.
 
 Seen (AMD EPYC with AVX-512 and bfloat16, load 8, 2026-11-26, 10 rounds each), times faster than torchvision's usual,
-95 % intervals: at 64 px (32 images) ours 1.44 (1.37 to 1.55), in bfloat16 2.04 (1.96 to 2.18); at 128 px (16) 1.22 (1.20
-to 1.26) and 1.83 (1.78 to 1.92); at 224 px (8) 1.18 (1.16 to 1.25) and 1.97 (1.86 to 2.03). torchvision's network in our
-step: 1.29, 1.16, 1.15, in bfloat16 1.12, 1.62, 1.75. Losses of 20 steps are at most 0.01 % apart, in bfloat16 7 %.
+95 % intervals: at 64 px (32 images) ours 1.44 (1.37 to 1.55), in bfloat16 2.04 (1.96 to 2.18); at 128 px (16) 1.22
+(1.20 to 1.26) and 1.83 (1.78 to 1.92); at 224 px (8) 1.18 (1.16 to 1.25) and 1.97 (1.86 to 2.03). torchvision's
+network in our step: 1.29, 1.16, 1.15, in bfloat16 1.12, 1.62, 1.75. Losses of 20 steps are at most 0.01 % apart, in
+bfloat16 7 %.
 """
 
 import argparse

@@ -61,7 +61,7 @@ class Config:
     optimizer: OptimizerName = "rmsprop"
     """rmsprop (TensorFlow's, with the paper's schedule), sgd (one cycle), or adamw (cosine)."""
     lr: Annotated[float | None, arg(metavar="LR")] = None
-    """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.004 for adamw where not given."""
+    """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.008 for adamw where not given."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
     """Images in a step; the recipe's where not given."""
     accumulate: Annotated[int, arg(metavar="K")] = 1
