@@ -20,6 +20,7 @@ from nas.data import (
     train_batches,
 )
 from nas.train.job import TrainJob
+from nas.train.model_data import ModelData
 from nas.train.origin import Normalisation
 from nas.train.schedule import Phase
 
@@ -33,6 +34,7 @@ class Feed:
     counts: images of each split.
     fingerprints: of the images that are trained on, and of those that are evaluated on.
     normalisation: of pixels.
+    classes: names, in the order of the labels.
     """
 
     def __init__(self, job: TrainJob) -> None:
@@ -46,6 +48,7 @@ class Feed:
         self.counts = {**self._eval_data.counts, "train": self._train_data.counts["train"]}
         self.fingerprints = self._train_data.fingerprint, self._eval_data.fingerprint
         self.normalisation = job.normalisation or Normalisation(mean=self._train_data.mean, std=self._train_data.std)
+        self.classes = self._train_data.classes
         classes, num_images = self._train_data.num_classes, self.counts["train"]
         if job.arch.head.num_classes != classes:
             raise ValueError(f"arch must have the data's {classes} classes, got {job.arch.head.num_classes}")
@@ -70,6 +73,16 @@ class Feed:
         """Each image of a split once at the evaluation size, normalised as the train images are."""
         batch_size = max(1, EVAL_PIXELS // self._job.recipe.eval_size**2)
         return eval_batches(self._split(split), batch_size=batch_size, channels_last=self._job.compute.channels_last)
+
+    @property
+    def model_data(self) -> ModelData:
+        """What a model that is trained on these needs to know of them."""
+        return ModelData(
+            classes=self.classes,
+            normalisation=self.normalisation,
+            eval_size=self._job.recipe.eval_size,
+            num_images={str(split): count for split, count in self.counts.items()},
+        )
 
     def _split(self, split: Split) -> DeviceImages:
         if split not in self._images:

@@ -275,7 +275,7 @@ def test_what_no_weight_shows_is_checked(spoil: Callable[[nn.Module], None], mes
 def test_models_of_another_kind_are_refused(models: dict[str, nn.Module]) -> None:
     with pytest.raises(ValueError, match=r"from_timm.model must be its EfficientNet, got torchvision"):
         from_timm(models["torchvision"], S)
-    with pytest.raises(ValueError, match=r"from_torchvision.model must be its EfficientNet or MobileNetV2, got timm"):
+    with pytest.raises(ValueError, match=r"must be torchvision's EfficientNet or MobileNetV2, got timm"):
         from_torchvision(models["timm"], B0)
     with torch.device("meta"):
         headless = timm.create_model("tf_efficientnetv2_b0", num_classes=0)
