@@ -63,8 +63,8 @@ def model_card(source: Source, files: Sequence[ExportedFile]) -> str:
             ),
             "",
             "Each was read again and compared with the network that was trained: the largest difference of a logit, "
-            "as a share of the largest logit, on 4 random images. Each holds architecture, classes, mean, std and image "
-            "size as metadata too.",
+            "as a share of the largest logit, on 4 random images. Each holds architecture, classes, mean, std and the "
+            "image size as metadata too.",
             *(line for each in files for line in _usage(source, each)),
             "",
             "## Network",
