@@ -18,8 +18,9 @@ help:
 demo: $(VENV)/.installed
 	$(VENV)/bin/nas search --budget $(BUDGET) $(DEMO_ARGS)
 
+# Whole files to two processes, in order: tests/faults, which takes longest, begins at once.
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .

@@ -1,9 +1,13 @@
 """Fixtures that several rooms' tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Two test processes share two cores, and what they start inherits it: before torch and numpy are imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A test's first call imports what later ones find: a deadline would only measure that.
 settings.register_profile("no_deadline", deadline=None)

@@ -107,12 +107,9 @@ def _which(config: Config) -> "tuple[Path, Checkpoint | None]":
 
 def _data(config: Config, job: TrainJob) -> DataConfig | None:
     """The images that were asked for, None for the training's own."""
-    if config.data is None and config.data_root is None and config.eval_size is None:
-        return None
-    data = replace(job.data, image_size=config.eval_size or job.recipe.eval_size)
-    if config.data is not None:
-        data = replace(data, data=config.data, root=None, max_images=None)
-    return data if config.data_root is None else replace(data, root=config.data_root)
+    if config.data is None:
+        return None if config.data_root is None else replace(job.data, root=config.data_root)
+    return replace(job.data, data=config.data, root=config.data_root, max_images=None)
 
 
 def _device(choice: str) -> str:

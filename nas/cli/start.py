@@ -38,7 +38,7 @@ class StartOptions:
     numbers. Where not given, as the weights of --init were trained, else data."""
     fine_tune: bool = False
     """Train on as the paper does on other data: 10,000 steps of 512 images at the evaluation size (or --image-size),
-    a low learning rate along a cosine, cutout alone as regularisation."""
+    a low learning rate along a cosine, cutout in place of crops, RandAugment, mixup and dropout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Start:
         kept = self.num_classes == num_classes
         classifier = f"its classifier of {num_classes} classes too" if kept else f"a new classifier of {num_classes}"
         return (
-            f"starts from {self.init.path} ({self.init.origin}'s), {classifier}; batch norm's epsilon "
+            f"starts from {self.init.path} ({self.init.origin}), {classifier}; batch norm's epsilon "
             f"{self.arch.norm_eps:g}, padding {self.arch.padding}; pixels are normalised by {normalisation}"
             f"{'' if self.normalisation else ', the mean and spread of these data'}"
         )

@@ -1,4 +1,4 @@
-"""How a final training steps, on a command line: the fields of `FullOptions`, each None where it is not typed."""
+"""How a final training steps, on a command line: fields of `FullOptions`, None where the default is not one number."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated
@@ -46,6 +46,12 @@ class TrainingOptions:
     """Blot out a box of 2 % to a third of an image with this probability; none where not given."""
     growth: Growth | None = None
     """fixed trains with the recipe's last values from the first step on; progressive where not given."""
+    grow_batch: bool = False
+    """Larger batches while images are small, up to four times, at a learning rate in proportion."""
+    accumulate: Annotated[int, arg(metavar="K")] = 1
+    """Parts that a batch is computed in, one after the other, to save memory."""
+    compile: bool = False
+    """Compile the network for each image size (torch.compile): minutes at first, on a CPU with a C++ compiler."""
 
 
 def full_options(typed: TrainingOptions, *, fine_tuning: bool) -> FullOptions:

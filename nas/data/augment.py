@@ -4,27 +4,69 @@
 generator to such images, so that more of them can be put one after another.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
-__all__ = ["Augment", "CropFlip", "in_turn"]
+__all__ = ["Augment", "CropFlip", "Part", "in_turn"]
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
-"""(uint8 images (B, 3, S, S) on any device, generator on the CPU) -> such images on that device, of any size."""
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Images `first` to `stop` - 1 of a batch of `whole`: what one of several processes has of it.
+
+    An augmentation draws for the whole batch and keeps what is the part's. So what an image is made into does not
+    depend on how many processes there are.
+    """
+
+    first: int
+    stop: int
+    whole: int
+
+    @classmethod
+    def of(cls, whole: int, *, rank: int = 0, world: int = 1) -> Self:
+        """The `rank`-th of `world` parts of a batch: one after the other they are the batch, and differ by one image
+        at most.
+
+        Raises:
+            ValueError: unless rank is below world, and world at most the batch.
+        """
+        if not 0 <= rank < world <= whole:
+            raise ValueError(
+                f"rank must be at least 0 and below world, and world at most the batch of {whole}, got rank {rank} of "
+                f"world {world}"
+            )
+        return cls(first=rank * whole // world, stop=(rank + 1) * whole // world, whole=whole)
+
+    def __len__(self) -> int:
+        return self.stop - self.first
+
+    def __call__(self, drawn: Tensor) -> Tensor:
+        """Of what was drawn for the batch, (..., whole), this part's, (..., stop - first)."""
+        return drawn[..., self.first : self.stop]
+
+
+class Augment(Protocol):
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
+        """uint8 images (B, 3, S, S) on any device and a generator on the CPU -> such images on that device, of any
+        size. `images` are a part of a batch; where not given, all of it."""
+
+
+@dataclass(frozen=True)
+class _InTurn:
+    augments: tuple[Augment, ...]
+
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
+        for augment in self.augments:
+            images = augment(images, generator, part)
+        return images
 
 
 def in_turn(*augments: Augment) -> Augment:
-    """One after the other, drawing from the same generator."""
-
-    def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-        for each in augments:
-            images = each(images, generator)
-        return images
-
-    return augment
+    """One after the other, drawing from the same generator. A pickle where they are."""
+    return _InTurn(augments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +88,13 @@ class CropFlip:
         """The usual 4 pixels at 32x32, in proportion."""
         return cls(pad=round(image_size / 8), flip=flip)
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
         batch, channels, height, width = images.shape
+        part = part or Part.of(batch)
         if self.pad >= min(height, width):
             raise ValueError(f"CropFlip.pad must be less than the image's size {min(height, width)}, got {self.pad}")
-        shifts = torch.randint(-self.pad, self.pad + 1, (2, batch, 1), generator=generator)
-        mirrored = torch.randint(0, 2, (batch, 1), generator=generator) == 1
+        shifts = part(torch.randint(-self.pad, self.pad + 1, (2, part.whole), generator=generator))[..., None]
+        mirrored = part(torch.randint(0, 2, (part.whole,), generator=generator))[:, None] == 1
         rows = _reflect(torch.arange(height) + shifts[0], height)
         columns = _reflect(torch.arange(width) + shifts[1], width)
         if self.flip:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.data import DATASETS
+from nas.data import is_folder
 from nas.export.forms import FORMS
 from nas.export.report import ExportedFile
 from nas.export.source import Source
@@ -99,7 +99,7 @@ def _accuracy(result: TrainResult, data: str) -> str:
 def _data_name(job: TrainJob) -> str:
     """Without the folders above: they are nobody else's business."""
     data = job.data.data
-    return data if data in DATASETS else printable(Path(data).name)
+    return printable(Path(data).name if is_folder(data) else data)
 
 
 def _usage(source: Source, exported: ExportedFile) -> Iterable[str]:

@@ -1,21 +1,27 @@
 """How good a trained model is on images, and how sure that is."""
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
 
 from nas.data import DataConfig
+from nas.data.config import MAX_IMAGE_SIZE
 from nas.device import Compute, describe_device
 from nas.train.feed import Feed
+from nas.train.options import FullOptions
 from nas.train.trained import TrainedModel
 from results.intervals import wilson_interval
 from scaling import SizeRamp
+from search_space.spec import check_integer
 
-__all__ = ["ClassAccuracy", "Evaluation", "Share", "evaluate"]
+__all__ = ["ClassAccuracy", "EvalSplit", "Evaluation", "Share", "evaluate"]
 
 TOP = 5
+
+EvalSplit = Literal["test", "holdout"]
 
 
 class Share(NamedTuple):
@@ -64,7 +70,7 @@ class Evaluation:
 def evaluate(
     model: TrainedModel,
     *,
-    split: Literal["test", "holdout"] = "test",
+    split: EvalSplit = "test",
     data: DataConfig | None = None,
     eval_size: int | None = None,
     compute: Compute | None = None,
@@ -80,7 +86,14 @@ def evaluate(
         ValueError: for data whose classes are not the model's, or that cannot be had.
     """
     compute, classes = compute or Compute(), model.data.classes
-    feed = _feed(model, data, eval_size or model.data.eval_size, compute)
+    size = model.data.eval_size if eval_size is None else eval_size
+    check_integer("evaluate", "eval_size", size, 8, MAX_IMAGE_SIZE)
+    with closing(_feed(model, data, size, compute)) as feed:
+        return _evaluate(model, feed, split, size, compute)
+
+
+def _evaluate(model: TrainedModel, feed: Feed, split: EvalSplit, size: int, compute: Compute) -> Evaluation:
+    classes = model.data.classes
     if feed.classes != classes:
         at = next(i for i, (ours, theirs) in enumerate(zip(classes, feed.classes, strict=True)) if ours != theirs)
         raise ValueError(f"class {at} of the data must be the model's {classes[at]!r}, got {feed.classes[at]!r}")
@@ -101,7 +114,7 @@ def evaluate(
     seconds, total = time.perf_counter() - started, sum(counts)
     return Evaluation(
         split=split,
-        eval_size=eval_size or model.data.eval_size,
+        eval_size=size,
         num_images=total,
         top1=Share.of(sum(correct), total),
         top5=Share.of(int(hits[TOP].sum()), total) if len(classes) > TOP else None,
@@ -122,8 +135,10 @@ def _feed(model: TrainedModel, data: DataConfig | None, size: int, compute: Comp
         replace(
             job,
             recipe=recipe,
+            options=FullOptions(),
             data=replace(data or job.data, image_size=size),
             compute=compute,
             normalisation=model.data.normalisation,
+            data_mode=job.data_mode if data is None else "cache",
         )
     )

@@ -18,6 +18,7 @@ from results.durable import AppendFile, read_bounded, replace_atomically, sync_f
 __all__ = ["TrainFolder"]
 
 CHECKPOINTS, MODEL, ARCH, LOCK = "checkpoints", "model.safetensors", "arch.json", ".lock"
+SKIPPED = "skipped.jsonl"
 OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
 """What an interrupted beginning may leave."""
 

@@ -2,7 +2,7 @@
 
     network, average, optimizer = fresh (with the weights of `init`), or as the last checkpoint has them
     for each phase that is not over:
-        dropout is the phase's; batches are cropped to its image size and augmented at its strength
+        dropout and batch size are the phase's; batches are cropped to its image size and augmented at its strength
         for each batch:
             mix; forward; loss; backward; clip; optimizer step at this step's learning rate; average
             at an epoch's end: accuracy on the held-out images, a line of metrics.jsonl, a checkpoint
@@ -13,6 +13,7 @@ A training that is killed at any step and gone on with ends, on a CPU, with the 
 """
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -22,15 +23,17 @@ from nas.data import Split, mix
 from nas.device import set_up_process
 from nas.signals import StopRequest, stop_request
 from nas.train.feed import Feed
-from nas.train.folder import TrainFolder
+from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.init import initial_weights
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
 from nas.train.report import Metrics, Now, Progress, Silent
 from nas.train.schedule import Phase
+from nas.train.skips import SkipFile
 from nas.train.state import TrainState
 from nas.train.step import FullStep
+from nas.train.waiting import DataWatch
 
 __all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full"]
 
@@ -46,7 +49,12 @@ class TrainingInterrupted(Exception):
 
 
 def train_full(
-    job: TrainJob, folder: Path, *, progress: Progress | None = None, checkpoint_every_s: float = 300.0
+    job: TrainJob,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    checkpoint_every_s: float = 300.0,
+    loader_workers: int | None = None,
 ) -> TrainResult:
     """Train `job` in `folder`, from the start or from where it stands there; at once its result where it has ended.
 
@@ -54,6 +62,7 @@ def train_full(
         folder: new, empty, or the job's own; there the data may lie elsewhere by now.
         progress: told of steps and evaluations.
         checkpoint_every_s: seconds from one checkpoint to the next; there is one at each evaluation anyway.
+        loader_workers: processes that decode streamed images; what comes out does not depend on it.
 
     Raises:
         ValueError: for a job that does not fit its data, or a folder that is not its own.
@@ -62,9 +71,9 @@ def train_full(
     """
     job = job.anchored()
     set_up_process(job.compute)
-    feed = Feed(job)
+    feed = Feed(job, loader_workers=loader_workers)
     phases = job.phases(job.total_steps(feed.counts["train"]))
-    with TrainFolder(folder, job, feed.fingerprints) as place:
+    with closing(feed), TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
             progress = progress or Silent()
@@ -89,8 +98,11 @@ class _Training:
     ) -> None:
         self.job, self.place, self.progress = job, place, progress
         self.feed = feed
+        skips = SkipFile(place.path / SKIPPED, progress)
+        feed.skipped.report_to(skips, skips.known)
         self.checkpoint_every_s = checkpoint_every_s
-        self.steps_per_epoch = max(1, round(feed.counts["train"] / job.recipe.batch_size))
+        batch_size = job.recipe.batch_size
+        self.images_per_epoch = batch_size * max(1, round(feed.counts["train"] / batch_size))
         self.started = time.monotonic()
         self.state = TrainState(job)
         found, notes = place.checkpoints.latest()
@@ -108,18 +120,21 @@ class _Training:
     def run(self, phases: tuple[Phase, ...], stop: StopRequest) -> None:
         """Every step that is left, up to the end of the last phase."""
         job, state, compute = self.job, self.state, self.job.compute
-        total_steps = sum(phase.steps for phase in phases)
-        batch_size = job.recipe.batch_size
+        total_steps, batch_size = phases[-1].end, job.recipe.batch_size
+        total_batches = phases[-1].images_seen(total_steps) // batch_size
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         step = FullStep(job, state)
-        interval, saved = (time.monotonic(), state.step), time.monotonic()
-        phase_end = 0
+        begun, images_before, saved = time.monotonic(), None, time.monotonic()
+        watch = DataWatch(compute, note=self.progress.note, advice=self.feed.advice)
         for phase in phases:
-            phase_end += phase.steps
-            if state.step >= phase_end:
+            if state.step >= phase.end:
                 continue
-            state.network.dropout.p = phase.dropout
-            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase_end):
+            step.begin(phase)
+            batches = self.feed.train_batches(phase, start=state.step, stop=phase.end)
+            for batch, labels in watch.timed(batches, batch_size=phase.batch_size):
+                seen = phase.images_seen(state.step)
+                if images_before is None:
+                    images_before = seen
                 pixels, targets = mix(
                     batch,
                     labels,
@@ -128,10 +143,13 @@ class _Training:
                     num_classes=job.arch.head.num_classes,
                     generator=state.mixing,
                 )
-                lr = learning_rate(job.options, state.step, total_steps=total_steps, batch_size=batch_size)
+                lr = learning_rate(
+                    job.options, seen / batch_size, total_steps=total_batches, batch_size=phase.batch_size
+                )
                 loss = step(pixels, targets, lr)
                 at_end = state.step == total_steps
-                evaluates = at_end or state.step % self.steps_per_epoch == 0
+                epochs = (seen + phase.batch_size) // self.images_per_epoch
+                evaluates = at_end or epochs > seen // self.images_per_epoch
                 if state.step % look_every == 0 or evaluates or stop.asked:
                     self._check(loss)
                     now = Now(
@@ -139,15 +157,16 @@ class _Training:
                         total_steps=total_steps,
                         phase=phase,
                         phases=phases,
-                        batch_size=batch_size,
+                        batch_size=phase.batch_size,
                         loss=float(loss),
                     )
                     self.progress.step(now)
                 if evaluates:
-                    seconds = time.monotonic() - interval[0]
-                    rate = batch_size * (state.step - interval[1]) / max(seconds, 1e-9)
-                    self._evaluate(phase, lr, rate)
-                    interval = (time.monotonic(), state.step)
+                    seen += phase.batch_size
+                    rate = (seen - images_before) / max(time.monotonic() - begun, 1e-9)
+                    self._evaluate(phase, lr, rate, watch.share())
+                    begun, images_before = time.monotonic(), seen
+                    watch.restart()
                 if evaluates or stop.asked or time.monotonic() - saved >= self.checkpoint_every_s:
                     self._check(loss)
                     self.place.checkpoints.save(state.step, state.to_dict(self._seconds()), best_step=state.best_step)
@@ -162,7 +181,7 @@ class _Training:
                 f"the loss was not finite at step {self.state.step}: give a lower learning rate (--lr)"
             )
 
-    def _evaluate(self, phase: Phase, lr: float, images_per_s: float) -> None:
+    def _evaluate(self, phase: Phase, lr: float, images_per_s: float, data_wait: float) -> None:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         mean_loss = float(state.loss_sum) / state.loss_steps
@@ -173,7 +192,7 @@ class _Training:
             state.best_step, state.best_accuracy = state.step, averaged
         metrics = Metrics(
             step=state.step,
-            epoch=state.step * self.job.recipe.batch_size / self.feed.counts["train"],
+            epoch=phase.images_seen(state.step) / self.feed.counts["train"],
             phase=phase.index,
             image_size=phase.image_size,
             lr=lr,
@@ -181,6 +200,7 @@ class _Training:
             accuracy=raw,
             ema_accuracy=averaged,
             images_per_s=images_per_s,
+            data_wait=data_wait,
             seconds=self._seconds(),
         )
         self.place.append(metrics)

@@ -34,6 +34,7 @@ class TrainState:
     network: on the device, in training mode.
     average: of its weights.
     optimizer: of its weights.
+    scaler: of the losses, in float16; else it does nothing.
     mixing: what mixup and CutMix draw from. Dropout and stochastic depth draw from torch's own generator. The order
         of images and their augmentation need no state: they follow from the seed and the step.
     step: optimizer steps done.
@@ -55,6 +56,7 @@ class TrainState:
         self.network.train()
         self.average = Average(self.network, job.options.ema_decay)
         self.optimizer = full_optimizer(self.network, job.options)
+        self.scaler = torch.amp.GradScaler(enabled=job.compute.dtype == "float16")
         self.mixing = torch.Generator().manual_seed(job.seed + 1)
         self.step = 0
         self.loss_sum: Tensor = torch.zeros((), dtype=torch.float64, device=job.compute.device)
@@ -75,6 +77,7 @@ class TrainState:
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "mixing": self.mixing.get_state(),
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(self._compute.device) if self._compute.is_cuda else None,
@@ -91,6 +94,8 @@ class TrainState:
         self.network.load_state_dict(found["network"])
         self.average.network.load_state_dict(found["average"])
         self.optimizer.load_state_dict(found["optimizer"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(found["scaler"])
         self.mixing.set_state(found["mixing"])
         torch.set_rng_state(found["random"])
         if self._compute.is_cuda and found["cuda_random"] is not None:

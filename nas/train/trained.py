@@ -1,5 +1,6 @@
 """A training's model, read from its folder: the finished one, or that of a checkpoint."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -89,10 +90,10 @@ def _data(folder: Path, config: TrainConfig) -> ModelData:
         data = read_record(ModelData, path)
     else:
         # A training that has not ended, or of before this file was written.
-        feed = Feed(config.job)
-        if feed.fingerprints != config.data:
-            raise RunError(f"{path}: is not there, and the data are not those that the training began with")
-        data = feed.model_data
+        with closing(Feed(config.job)) as feed:
+            if feed.fingerprints != config.data:
+                raise RunError(f"{path}: is not there, and the data are not those that the training began with")
+            data = feed.model_data
     if len(data.classes) != config.job.arch.head.num_classes:
         raise RunError(f"{path}: must name the network's {config.job.arch.head.num_classes} classes")
     return data

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaling import Base, Compound, ProgressiveRecipe, Ramp, SizeRamp, recipe_of
+from scaling import Base, Compound, ProgressiveRecipe, Ramp, SizeRamp, fine_tuning_recipe, recipe_of
 from scaling.compound import last_size
 from tests.scaling.conftest import bases
 
@@ -105,3 +105,14 @@ def test_the_classes_do_not_matter(base_s: Base) -> None:
 def test_rules_are_named(base_s: Base, change: dict[str, object], rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         replace(recipe(base_s, 0.0), **change)  # type: ignore[arg-type]
+
+
+def test_fine_tuning_is_at_the_evaluation_size_without_regularisation_that_grows(base_s: Base) -> None:
+    found = recipe(base_s, PHIS["L"])
+    tuned = fine_tuning_recipe(found)
+    assert (tuned.train_size, tuned.eval_size) == ((480, 480), 480)
+    for name in ("randaugment", "mixup", "cutmix", "dropout"):
+        assert getattr(tuned, name) == (0, 0)
+    assert (tuned.phases, tuned.batch_size, tuned.stochastic_depth) == (1, 512, found.stochastic_depth)
+    smaller = fine_tuning_recipe(found, 224)
+    assert (smaller.train_size, smaller.eval_size) == ((224, 224), 224)

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from nas.cli.training_line import TrainingLine, work_left
 from nas.train import Phase, TrainJob, read_job
+from nas.train.origin import IMAGENET, Normalisation
 from nas.train.report import Metrics, Now
 from scaling import ProgressiveRecipe
 from search_space import ArchSpec, architecture, parse_json
@@ -49,6 +51,7 @@ def test_a_network_is_trained_and_the_folder_is_whole(nas: Nas, tiny: str, tiny_
     assert (run / "model.safetensors").stat().st_size > 4 * tiny_arch.params
     assert ArchSpec.from_json((run / "arch.json").read_text()) == tiny_arch
     assert "digits: 10 classes, 16x16 pixels" in said.err
+    assert "data mode cache: the images are in memory anyway" in said.err
     assert "averaged" in said.err
     config = json.loads((run / "config.json").read_text())
     assert config["environment"]["versions"]["torch"]
@@ -99,9 +102,27 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
         (("tiny.json", "--threads", "4096"), "threads must be at most"),
         (("tiny.json", "--recipe", "none.json"), "none.json: No such file"),
         (("tiny.json", "--image-size", "16", "--out", ".x"), "must not begin with . or -, got '.x'"),
+        (("tiny.json", *QUICK, "--loader-workers", "-1"), "--loader-workers must be from 0 to 256, got -1"),
+        (("tiny.json", *QUICK, "--image-size", "16", "--max-corrupt", "1"), "at least 0 and below 1, got 1.0"),
+        (
+            ("tiny.json", "--image-size", "16", "--data", "torchvision:Flower102"),
+            "did you mean torchvision:Flowers102?",
+        ),
         (("--resume", "gone"), "no run 'gone'"),
         (("--resume", "gone", "--lr", "1"), "--lr cannot be given with --resume"),
         (("tiny.json", "--resume", "gone"), "ARCH 'tiny.json' cannot be given with --resume"),
+        (("--resume", "gone", "--init", "a.pt"), "--init cannot be given with --resume"),
+        (("tiny.json", "--fine-tune"), "--fine-tune must have weights to start from (--init)"),
+        (("tiny.json", "--init-origin", "timm"), "--init-origin must have weights to start from (--init)"),
+        (("tiny.json", "--init", "gone"), "no run 'gone'"),
+        (("tiny.json", "--init", "gone.pth"), "gone.pth: no such file"),
+        (("tiny.json", "--init", "tiny.json"), "tiny.json: a file of weights must end in .safetensors, .pt, .pth"),
+        (("tiny.json", "--fine-tune", "--growth", "fixed"), "--growth has no effect with --fine-tune"),
+        (("tiny.json", "--normalisation", "half"), "must be imagenet, inception or MEAN:STD (0.5:0.5), got 'half'"),
+        (("tiny.json", "--optimizer", "adamw", "--momentum", "0.5"), "--momentum has no effect with adamw"),
+        (("tiny.json", "--ema-decay", "1"), "FullOptions.ema_decay must be at least 0 and below 1, got 1"),
+        (("tiny.json", "--bn-momentum", "0"), "FullOptions.bn_momentum must be above 0 and at most 1, got 0"),
+        (("tiny.json", "--random-erasing", "2"), "FullOptions.random_erasing must be from 0 to 1, got 2"),
     ],
 )
 def test_bad_input_is_named(nas: Nas, tiny: str, arguments: tuple[str, ...], rule: str) -> None:
@@ -159,7 +180,7 @@ def test_without_a_recipe_a_published_network_has_its_own(
 
 def now(step: int = 5) -> Now:
     phases = tuple(
-        Phase(index=index, image_size=size, randaugment=0, mixup=0, cutmix=0, dropout=0, steps=10)
+        Phase(index=index, image_size=size, randaugment=0, mixup=0, cutmix=0, dropout=0, batch_size=8, steps=10)
         for index, size in enumerate((10, 20))
     )
     return Now(step=step, total_steps=20, phase=phases[step > 10], phases=phases, batch_size=8, loss=1.25)
@@ -169,6 +190,9 @@ def test_work_left_counts_pixels() -> None:
     assert work_left(now(5)) == 5 + 10 * 4
     assert work_left(now(15)) == 5
     assert work_left(now(20)) == 0
+    grown = now(5)
+    first, last = replace(grown.phases[0], batch_size=32), grown.phases[1]
+    assert work_left(replace(grown, phase=first, phases=(first, last))) == 5 + 10
 
 
 def test_the_live_line() -> None:
@@ -187,6 +211,7 @@ def test_the_live_line() -> None:
                 accuracy=0.5,
                 ema_accuracy=0.25,
                 images_per_s=9.0,
+                data_wait=0.1,
                 seconds=1.0,
             )
         )
@@ -198,7 +223,8 @@ def test_the_live_line() -> None:
     assert shown.endswith(" left")
 
 
-def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["cache", "stream"])
+def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, mode: str) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -208,13 +234,104 @@ def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytes
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray((digits.images[row] * 15).astype("uint8")).save(place / f"{row}.png")
     options = ("--steps", "4", "--batch-size", "16", "--image-size", "16", "--out", "a")
-    assert nas("train", tiny, "--data", "here", *options).code == 0
+    options = (*options, "--data-mode", mode, "--loader-workers", "0")
+    said = nas("train", tiny, "--data", "here", *options)
+    assert said.code == 0, said.err
+    assert ("--loader-workers has no effect" in said.err) is (mode == "cache")
+    assert job_of("a").data_mode == mode
     Path("runs/a/result.json").unlink()
     (folder / "here").rename(folder / "there")
     said = nas("train", "--resume", "a")
     assert (said.code, "does not exist" in said.err) == (2, True)
-    said = nas("train", "--resume", "a", "--data", "there")
+    said = nas("train", "--resume", "a", "--data", "there", "--loader-workers", "0")
     assert said.code == 0, said.err
     (folder / "there/test/0").joinpath("more.png").write_bytes(next((folder / "there/test/1").iterdir()).read_bytes())
     said = nas("train", "--resume", "a", "--data", "there")
     assert (said.code, "the data are not those" in said.err) == (2, True)
+
+
+def test_every_option_of_a_training_can_be_typed(nas: Nas, tiny: str) -> None:
+    typed = {
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "rate": "cosine",
+        "momentum": 0.8,
+        "weight_decay": 0.001,
+        "label_smoothing": 0.05,
+        "ema_decay": 0.99,
+        "bn_momentum": 0.2,
+        "clip_norm": 5.0,
+        "min_crop_area": 0.5,
+        "randaugment_layers": 1,
+        "cutout": 0.25,
+        "random_erasing": 0.5,
+        "growth": "fixed",
+    }
+    options = [part for name, value in typed.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a", "--normalisation", "0.3:0.4", *options)
+    assert said.code == 0, said.err
+    job = job_of("a")
+    assert asdict(job.options) == typed
+    assert job.normalisation == Normalisation.parse("0.3:0.4")
+
+
+def test_a_run_is_what_a_fine_tuning_starts_from(nas: Nas, tiny: str, folder: Path) -> None:
+    assert nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a").code == 0
+    assert nas("scale", "--base", tiny, "--image-size", "12", "--sizes", "S", "--out", "kin").code == 0
+    few = ("--steps", "2", "--batch-size", "16")
+    for name, init, network in (
+        ("b", "a", (tiny, "--image-size", "12")),
+        ("c", "runs/a/checkpoints/step-6.pt", ("kin:S",)),
+    ):
+        said = nas("train", *network, *few, "--init", init, "--fine-tune", "--out", name)
+        assert said.code == 0, said.err
+        assert "(ours), its classifier of 10 classes too;" in said.err
+        job = job_of(name)
+        assert job.init is not None
+        assert Path(job.init.path).is_absolute()
+        assert job.normalisation == job_of("a").normalisation, "not that of its own, smaller images"
+        options = job.options
+        assert (options.lr * 512 / 256, options.rate, options.weight_decay) == (0.001, "cosine", 0.0)
+        assert (options.ema_decay, options.cutout, options.min_crop_area) == (0.9996, 0.5, 1.0)
+        assert (job.recipe.mixup, job.recipe.dropout, job.recipe.phases, job.recipe.batch_size) == (
+            (0, 0),
+            (0, 0),
+            1,
+            16,
+        )
+    assert job_of("b").recipe.train_size == (12, 12)
+    assert job_of("c").recipe.train_size == (16, 16), "the recipe's evaluation size"
+
+
+def test_timms_weights_bring_their_padding_and_normalisation(nas: Nas, folder: Path) -> None:
+    import timm
+    import torch
+
+    from nas.cli.train import Config, new_job
+
+    torch.save(timm.create_model("tf_efficientnetv2_b0", num_classes=3).state_dict(), folder / "b0.pth")
+    said = nas("train", "efficientnetv2_b0", *QUICK, "--init", "b0.pth")
+    assert (said.code, "--init-origin must be timm-tf" in said.err) == (2, True)
+    said = nas("train", "efficientnetv2_b0", *QUICK, "--init", "b0.pth", "--init-origin", "ours")
+    assert (said.code, "has timm's names" in said.err) == (2, True)
+    said = nas("train", "efficientnetv2_b1", *QUICK, "--init", "b0.pth", "--init-origin", "timm")
+    assert (said.code, "b0.pth: stage 1 (F3e1-16x2), layer 2, project: the model has no tensor" in said.err) == (
+        2,
+        True,
+    )
+    assert not Path("runs").exists()
+    config = Config(arch="efficientnetv2_b0", init="b0.pth", init_origin="timm-tf", fine_tune=True, image_size=16)
+    job, _ = new_job(config)
+    assert (job.arch.padding, job.arch.norm_eps, job.normalisation) == ("same", 1e-3, IMAGENET)
+    assert job.arch.head.num_classes == 10
+    assert (job.length.steps, job.recipe.batch_size, job.recipe.train_size) == (10_000, 512, (16, 16))
+
+
+def test_weights_without_their_run_are_told_of(nas: Nas, tiny: str, folder: Path) -> None:
+    assert nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a").code == 0
+    Path("runs/a/model.safetensors").rename("mine.safetensors")
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--init", "a")
+    assert (said.code, "runs/a: has no model.safetensors" in said.err) == (2, True)
+    said = nas("train", tiny, *QUICK, "--image-size", "16", "--init", "mine.safetensors", "--out", "b")
+    assert said.code == 0
+    assert "the mean and spread of these data" in said.err

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from timm.optim import RMSpropTF as TimmRMSpropTF
 from torch import nn
 
-from nas.train import FullOptions, OptimizerName, RateSchedule, learning_rate
+from nas.train import FINE_TUNE_STEPS, FullOptions, OptimizerName, RateSchedule, TrainJob, learning_rate
 from nas.train.ema import Average
 from nas.train.rmsprop import RMSpropTF
-from nas.train.state import full_optimizer
+from nas.train.state import TrainState, full_optimizer
 
 
 def network() -> nn.Module:
@@ -30,10 +30,11 @@ def backward(net: nn.Module, seed: int) -> None:
 
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-2])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_rmsprop_is_timms(weight_decay: float, momentum: float) -> None:
+@pytest.mark.parametrize("foreach", [None, True])
+def test_rmsprop_is_timms(weight_decay: float, momentum: float, foreach: bool | None) -> None:
     mine, theirs = network(), network()
     shared: dict[str, Any] = {"lr": 0.02, "momentum": momentum, "eps": 1e-3, "weight_decay": weight_decay}
-    one = RMSpropTF(mine.parameters(), decay=0.9, **shared)
+    one = RMSpropTF(mine.parameters(), decay=0.9, foreach=foreach, **shared)
     other = TimmRMSpropTF(theirs.parameters(), alpha=0.9, **shared)
     for step in range(20):
         for net, optimizer in ((mine, one), (theirs, other)):
@@ -121,6 +122,8 @@ def test_the_average_follows_by_the_formula(decay: float) -> None:
         ({"ema_decay": 1.0}, "ema_decay must be at least 0 and below 1"),
         ({"min_crop_area": 0.0}, "min_crop_area must be above 0"),
         ({"randaugment_layers": -1}, "randaugment_layers must be from 0 to 16"),
+        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"grow_batch": True, "growth": "fixed"}, "grow_batch must be False where growth is fixed"),
         ({"growth": "random"}, "growth must be one of progressive, fixed"),
     ],
 )
@@ -129,3 +132,22 @@ def test_bad_options_are_refused(changes: dict[str, Any], rule: str) -> None:
         replace(FullOptions(), **changes)
     with pytest.raises(ValueError, match=rule):
         FullOptions.of(changes.get("optimizer", "sgd"), **{k: v for k, v in changes.items() if k != "optimizer"})
+
+
+def test_fine_tuning_is_the_papers() -> None:
+    """Section 5.3: a learning rate of 0.001 for batches of 512, along a cosine to 0, and no weight decay."""
+    options = FullOptions.fine_tuning("rmsprop")
+    found = rates(options, FINE_TUNE_STEPS, 512)
+    assert max(found) == pytest.approx(0.001)
+    assert found[-1] < 1e-9
+    assert (options.weight_decay, options.momentum, options.label_smoothing) == (0.0, 0.9, 0.1)
+    for optimizer in get_args(OptimizerName):
+        assert FullOptions.fine_tuning(optimizer).lr == pytest.approx(FullOptions.of(optimizer).lr / 32)
+    assert FullOptions.fine_tuning("sgd", lr=0.5, weight_decay=1e-4).weight_decay == 1e-4
+
+
+def test_batch_norms_have_the_momentum_that_was_asked_for(small_job: TrainJob) -> None:
+    job = replace(small_job, options=replace(small_job.options, bn_momentum=0.01))
+    norms = [module for module in TrainState(job).network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) > 3
+    assert {norm.momentum for norm in norms} == {0.01}

@@ -20,7 +20,8 @@ TIMM = {
     for origin, model in (("timm", name.replace("mobilenet_v2", "mobilenetv2_100")), ("timm-tf", f"tf_{name}"))
     if timm.is_model(model)
 }
-DEEP = ("l", "xl", "b5", "b6", "b7")
+DEEP = ("_m", "_l", "_xl", "_b4", "_b6", "_b7")
+"""What takes long to build, and is as its neighbours are."""
 
 
 def test_the_libraries_have_them() -> None:
@@ -31,10 +32,10 @@ def test_the_libraries_have_them() -> None:
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions(name: str) -> None:
     arch = architecture(name)
-    with torch.device("meta"):
-        model = torchvision.models.get_model(TORCHVISION[name])
-        expected = from_torchvision(model, arch).arch
-    assert adapted(arch, "torchvision") == expected
+    if not name.endswith(DEEP):
+        with torch.device("meta"):
+            model = torchvision.models.get_model(TORCHVISION[name])
+            assert adapted(arch, "torchvision") == from_torchvision(model, arch).arch
     transforms = torchvision.models.get_model_weights(TORCHVISION[name]).DEFAULT.transforms()
     found = normalisation(arch.with_num_classes(7), "torchvision")
     assert found == Normalisation(mean=tuple(transforms.mean), std=tuple(transforms.std))
