@@ -46,7 +46,7 @@ def model_card(source: Source, files: Sequence[ExportedFile]) -> str:
             "",
             f"In: float32 of shape (N, 3, {size}, {size}), RGB. An image's centre square is resized to {size}x{size} "
             "(bilinear, antialiased); its values, from 0 to 1, are normalised: (value - mean) / std, with mean "
-            f"{list(normalisation.mean)} and std {list(normalisation.std)}. N may be any number.",
+            f"{_numbers(normalisation.mean)} and std {_numbers(normalisation.std)}. N may be any number.",
             "",
             "Out: logits of shape (N, classes), before softmax. The classes, in the order of the logits:",
             "",
@@ -115,7 +115,8 @@ def _training(job: TrainJob, result: TrainResult, num_images: Mapping[str, int])
         ("data", _data_name(job)),
         ("images", counts),
         ("started from", start),
-        ("steps", f"{result.steps:,} (asked for: {job.length})"),
+        ("epochs", _value(job.length.epochs)),
+        ("steps", f"{result.steps:,}"),
         *((name.replace("_", " "), _value(value)) for name, value in settings.items()),
         ("seed", str(job.seed)),
         ("computed on", f"{job.compute.device}, {job.compute.dtype}, {job.compute.threads} threads"),
@@ -123,10 +124,14 @@ def _training(job: TrainJob, result: TrainResult, num_images: Mapping[str, int])
     ]
 
 
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.7g}" for value in values)
+
+
 def _value(value: Any) -> str:
     if isinstance(value, Ramp | SizeRamp):
         return f"{value.first:g}" if value.first == value.last else f"{value.first:g} to {value.last:g}"
-    return "none" if value is None else str(value)
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _made_with(environment: Mapping[str, Any]) -> list[tuple[str, str]]:

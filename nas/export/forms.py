@@ -104,7 +104,7 @@ def _read_torchvision(source: Source, path: Path) -> Logits:
 def _usage(source: Source, *lines: str, array: bool = False) -> list[str]:
     """`lines`, which make `model`, and then what goes through it."""
     data = source.model.data
-    both = [list(data.normalisation.mean), list(data.normalisation.std)]
+    both = [[round(value, 7) for value in values] for values in (data.normalisation.mean, data.normalisation.std)]
     size, note = data.eval_size, "RGB, values from 0 to 1"
     if array:
         return [

@@ -1,16 +1,18 @@
 """How good a trained model is on images, and how sure that is."""
 
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
-from nas.data import DataConfig
+from nas.data import DataConfig, DeviceImages, Split, choose_mode, eval_batches, prepare, survey
 from nas.data.config import MAX_IMAGE_SIZE
 from nas.device import Compute, describe_device
-from nas.train.feed import Feed
+from nas.train.feed import EVAL_PIXELS, Feed
 from nas.train.options import FullOptions
 from nas.train.trained import TrainedModel
 from results.intervals import wilson_interval
@@ -85,24 +87,23 @@ def evaluate(
     Raises:
         ValueError: for data whose classes are not the model's, or that cannot be had.
     """
-    compute, classes = compute or Compute(), model.data.classes
+    compute = compute or Compute()
     size = model.data.eval_size if eval_size is None else eval_size
     check_integer("evaluate", "eval_size", size, 8, MAX_IMAGE_SIZE)
-    with closing(_feed(model, data, size, compute)) as feed:
-        return _evaluate(model, feed, split, size, compute)
+    with closing(_Images(model, data, split, size, compute)) as images:
+        return _evaluate(model, images.batches, split, size, compute)
 
 
-def _evaluate(model: TrainedModel, feed: Feed, split: EvalSplit, size: int, compute: Compute) -> Evaluation:
+def _evaluate(
+    model: TrainedModel, batches: Iterable[tuple[Tensor, Tensor]], split: EvalSplit, size: int, compute: Compute
+) -> Evaluation:
     classes = model.data.classes
-    if feed.classes != classes:
-        at = next(i for i, (ours, theirs) in enumerate(zip(classes, feed.classes, strict=True)) if ours != theirs)
-        raise ValueError(f"class {at} of the data must be the model's {classes[at]!r}, got {feed.classes[at]!r}")
     network = compute.place(model.network).eval()
     hits = {k: torch.zeros(len(classes), dtype=torch.int64, device=compute.device) for k in (1, TOP)}
     totals = torch.zeros_like(hits[1])
     started = time.perf_counter()
     with torch.inference_mode():
-        for images, labels in feed.eval_batches(split):
+        for images, labels in batches:
             with compute.autocast():
                 logits = network(images)
             totals += torch.bincount(labels, minlength=len(classes))
@@ -127,18 +128,50 @@ def _evaluate(model: TrainedModel, feed: Feed, split: EvalSplit, size: int, comp
     )
 
 
-def _feed(model: TrainedModel, data: DataConfig | None, size: int, compute: Compute) -> Feed:
-    """Of images at one size; the training's images at other sizes are not needed."""
-    job = model.config.job
-    recipe = replace(job.recipe, train_size=SizeRamp(size, size), eval_size=size, batch_size=1)
-    return Feed(
-        replace(
-            job,
-            recipe=recipe,
-            options=FullOptions(),
-            data=replace(data or job.data, image_size=size),
-            compute=compute,
-            normalisation=model.data.normalisation,
-            data_mode=job.data_mode if data is None else "cache",
-        )
-    )
+class _Images:
+    """Images of one split and size, from the cache or streamed; of others nothing is decoded."""
+
+    def __init__(
+        self, model: TrainedModel, data: DataConfig | None, split: EvalSplit, size: int, compute: Compute
+    ) -> None:
+        job, normalisation = model.config.job, model.data.normalisation
+        config = replace(data or job.data, image_size=size)
+        found = survey(config)
+        _check_classes(found.classes, model.data.classes)
+        trained_with = data is None and size == model.data.eval_size
+        sizes: dict[Split, int] = {"train": 0, "holdout": size, "test": size}
+        mode = job.data_mode if trained_with else choose_mode(found, sizes)[0]
+        self._feed: Feed | None = None
+        if mode == "cache":
+            prepared = prepare(config, splits=("holdout", "test"), max_corrupt=job.max_corrupt)
+            images = DeviceImages(
+                prepared.split(split), device=compute.device, mean=normalisation.mean, std=normalisation.std
+            )
+            batch_size = max(1, EVAL_PIXELS // size**2)
+            self.batches = eval_batches(images, batch_size=batch_size, channels_last=compute.channels_last)
+        else:
+            recipe = replace(job.recipe, train_size=SizeRamp(size, size), eval_size=size, batch_size=1)
+            self._feed = Feed(
+                replace(
+                    job,
+                    recipe=recipe,
+                    options=FullOptions(),
+                    data=config,
+                    compute=compute,
+                    normalisation=normalisation,
+                    data_mode=mode,
+                )
+            )
+            self.batches = self._feed.eval_batches(split)
+
+    def close(self) -> None:
+        if self._feed is not None:
+            self._feed.close()
+
+
+def _check_classes(found: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    if len(found) != len(wanted):
+        raise ValueError(f"the data must have the model's {len(wanted)} classes, got {len(found)}")
+    for at, (theirs, ours) in enumerate(zip(found, wanted, strict=True)):
+        if theirs != ours:
+            raise ValueError(f"class {at} of the data must be the model's {ours!r}, got {theirs!r}")

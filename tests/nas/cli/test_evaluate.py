@@ -60,8 +60,8 @@ def test_another_size(nas: Nas) -> None:
         (("runs/a/model.safetensors", "--checkpoint", "best"), "--checkpoint is of a training, and a file is given"),
         (("runs/a/checkpoints/other.pt",), "must be model.safetensors or a checkpoint step-N.pt, got 'other.pt'"),
         (("a", "--data", "digitz"), "did you mean digits"),
-        (("a", "--eval-size", "3"), "eval_size must be from 8 to 2048, got 3"),
-        (("a", "--eval-size", "0"), "eval_size must be from 8 to 2048, got 0"),
+        (("a", "--eval-size", "3"), "eval_size must be an integer from 8 to 2048, got 3"),
+        (("a", "--eval-size", "0"), "eval_size must be an integer from 8 to 2048, got 0"),
         (("a", "--threads", "4096"), "threads must be at most"),
     ],
 )

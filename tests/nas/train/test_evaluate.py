@@ -138,6 +138,14 @@ def test_other_images_are_normalised_as_those_of_the_training(model: TrainedMode
     assert (found.num_images, found.top1.share) == (40, right / 40)
 
 
+def test_streamed_images_are_the_same(model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = images(tmp_path / "other", [str(digit) for digit in range(10)], model)
+    cached = evaluate(model, data=data)
+    monkeypatch.setattr("nas.train.evaluate.choose_mode", lambda found, sizes: ("stream", "asked for"))
+    streamed = evaluate(model, data=data)
+    assert (streamed.top1, streamed.per_class) == (cached.top1, cached.per_class)
+
+
 def test_another_size_is_another_evaluation(model: TrainedModel) -> None:
     found: Evaluation = evaluate(model, eval_size=12)
     assert (found.eval_size, found.num_images) == (12, 359)
@@ -147,7 +155,7 @@ def test_another_size_is_another_evaluation(model: TrainedModel) -> None:
 @pytest.mark.parametrize(
     ("classes", "message"),
     [
-        (["0", "1", "2"], "arch must have the data's 3 classes, got 10"),
+        (["0", "1", "2"], "the data must have the model's 10 classes, got 3"),
         ([*"01234567", "8", "nine"], "class 9 of the data must be the model's '9', got 'nine'"),
     ],
 )
