@@ -56,7 +56,10 @@ class Source:
     def program(self) -> ExportedProgram:
         """Of batches of any size."""
         with torch.no_grad():
-            return torch.export.export(self.network, (self.images(2),), dynamic_shapes=({0: Dim("batch", min=1)},))
+            found = torch.export.export(self.network, (self.images(2),), dynamic_shapes=({0: Dim("batch", min=1)},))
+        for node in found.graph.nodes:
+            node.meta.pop("stack_trace", None)  # it names folders of this machine
+        return found
 
     @cached_property
     def torchvision_name(self) -> str:

@@ -142,6 +142,7 @@ def test_streamed_images_are_the_same(model: TrainedModel, tmp_path: Path, monke
     data = images(tmp_path / "other", [str(digit) for digit in range(10)], model)
     cached = evaluate(model, data=data)
     monkeypatch.setattr("nas.train.evaluate.choose_mode", lambda found, sizes: ("stream", "asked for"))
+    monkeypatch.setattr("nas.train.streamed.default_workers", lambda threads: 0)
     streamed = evaluate(model, data=data)
     assert (streamed.top1, streamed.per_class) == (cached.top1, cached.per_class)
 
