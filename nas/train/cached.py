@@ -33,7 +33,7 @@ class Cached:
         self._job = job
         self._train_data = prepare(job.data, splits=("train",), max_corrupt=job.max_corrupt)
         self._eval_data = prepare(job.eval_data, splits=("holdout", "test"), max_corrupt=job.max_corrupt)
-        self.num_classes = self._train_data.num_classes
+        self.classes = self._train_data.classes
         self.counts = {**self._train_data.counts, **self._eval_data.counts}
         self.fingerprints = self._train_data.fingerprint, self._eval_data.fingerprint
         faults = {**self._train_data.faults, **self._eval_data.faults}

@@ -7,6 +7,7 @@ from torch import Tensor
 from nas.data import Skipped, Split
 from nas.train.cached import Cached
 from nas.train.job import TrainJob
+from nas.train.model_data import ModelData
 from nas.train.schedule import Phase
 from nas.train.streamed import Streamed
 
@@ -21,6 +22,7 @@ class Feed:
     Attributes:
         fingerprints: of the images that are trained on, and of those that are evaluated on.
         normalisation: of pixels.
+        classes: names, in the order of the labels.
         skipped: images that could not be read.
         advice: what helps where the step waits for images.
     """
@@ -40,7 +42,8 @@ class Feed:
         self.normalisation = self._source.normalisation
         self.skipped: Skipped = self._source.skipped
         self.advice = self._source.advice
-        classes, num_images = self._source.num_classes, self.counts["train"]
+        self.classes = self._source.classes
+        classes, num_images = len(self.classes), self.counts["train"]
         if job.arch.head.num_classes != classes:
             raise ValueError(f"arch must have the data's {classes} classes, got {job.arch.head.num_classes}")
         if job.recipe.batch_size > num_images:
@@ -50,6 +53,16 @@ class Feed:
     def counts(self) -> dict[Split, int]:
         """Images of each split. Those that cannot be read are left out, but for streamed train images."""
         return self._source.counts
+
+    @property
+    def model_data(self) -> ModelData:
+        """What a model that is trained on these needs to know of them."""
+        return ModelData(
+            classes=self.classes,
+            normalisation=self.normalisation,
+            eval_size=self._job.recipe.eval_size,
+            num_images={str(split): count for split, count in self.counts.items()},
+        )
 
     def train_batches(
         self, phase: Phase, *, start: int, stop: int, rank: int = 0, world: int = 1

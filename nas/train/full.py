@@ -7,7 +7,7 @@
             mix; forward; loss; backward; clip; optimizer step at this step's learning rate; average
             at an epoch's end: accuracy on the held-out images, a line of metrics.jsonl, a checkpoint
             where the clock says so, or a stop was asked for: a checkpoint
-    accuracy on the test images; model.safetensors (the averaged weights), arch.json, result.json
+    accuracy on the test images; model.safetensors (the averaged weights), arch.json, data.json, result.json
 
 A training that is killed at any step and gone on with ends, on a CPU, with the same bits as one that was not.
 """
@@ -232,5 +232,5 @@ class _Training:
             seconds=self._seconds(),
             params=self.job.arch.params,
         )
-        self.place.finish(self.state.average.network, self.job, result)
+        self.place.finish(self.state.average.network, self.job, result, self.feed.model_data)
         return result

@@ -17,7 +17,17 @@ from scaling import ProgressiveRecipe
 from search_space import ArchSpec, parse_json
 from search_space.spec import check_integer
 
-__all__ = ["CONFIG", "RESULT", "TrainConfig", "TrainJob", "TrainResult", "read_config", "read_job", "read_result"]
+__all__ = [
+    "CONFIG",
+    "RESULT",
+    "TrainConfig",
+    "TrainJob",
+    "TrainResult",
+    "read_config",
+    "read_job",
+    "read_record",
+    "read_result",
+]
 
 CONFIG, RESULT = "config.json", "result.json"
 SCHEMA_VERSION = 1
@@ -178,7 +188,12 @@ def read_job(folder: Path) -> TrainJob:
 def read_result(folder: Path) -> TrainResult | None:
     """What came of the training in `folder`, None where it has not ended."""
     path = folder / RESULT
-    return _parse(TrainResult, _read(path), path) if path.exists() else None
+    return read_record(TrainResult, path) if path.exists() else None
+
+
+def read_record(kind: type[Record], path: Path) -> Record:
+    """The record of this kind that a file of a training's folder holds; RunError where it is damaged."""
+    return _parse(kind, _read(path), path)
 
 
 def _absolute(path: Path) -> Path:

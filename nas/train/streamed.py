@@ -41,7 +41,7 @@ class Streamed:
         self._job = job
         self._workers = default_workers(job.compute.threads) if workers is None else workers
         found = survey(job.data)
-        self.num_classes, self._counts = found.num_classes, found.counts
+        self.classes, self._counts = found.classes, found.counts
         mean, std = sample_moments(found)
         facts: list[object] = [found.classes, [f"{value:.6f}" for value in mean + std]]
         self.fingerprints = (
