@@ -4,6 +4,9 @@
 
 DIR is a folder of images in one folder a class. The tiny space's reference is trained progressively, images of half the
 side first, with batches of one size and with growing ones, as many images in both; seed by seed in turn, one thread.
+
+Seen (CIFAR-10, 450 steps of 64, two seeds, 2026-11-26): 0.87 of the time, and 0.350 in place of 0.413 of the test
+images right: so short a training misses the steps more than it gains by the time. It is not the default.
 """
 
 import argparse

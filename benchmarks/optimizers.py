@@ -6,6 +6,10 @@ DIR is a folder of images in one folder a class. The tiny space's reference is t
 train images (flips, crops of at least 0.25, RandAugment 2, label smoothing), and its last weights are tested on the
 10 % held out. Each learning rate (for 256 images) is tried with seed 0; each optimizer's best with the other seeds too.
 Muon is timm's (convolutions as matrices, AdamW for norms and biases), under sgd's one cycle: no choice of nas train.
+
+Seen (CIFAR-10, 300 steps of 64, 3 seeds, 2026-11-26), held-out accuracy at the best rate: rmsprop 0.408 (0.032; sd
+0.008), sgd 0.414 (0.4; 0.010), adamw 0.418 (0.016, the highest tried; 0.005), Muon 0.448 (0.05; 0.007) in 1.4 times the
+CPU time; in as much time, 450 steps, sgd reaches 0.439 (0.003): Muon is not clearly worth a fourth optimizer.
 """
 
 import argparse

@@ -17,7 +17,7 @@ class TrainingOptions:
     optimizer: OptimizerName = "rmsprop"
     """rmsprop (TensorFlow's, with the paper's schedule), sgd (one cycle), or adamw (cosine)."""
     lr: Annotated[float | None, arg(metavar="LR")] = None
-    """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.004 for adamw where not given, with
+    """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.008 for adamw where not given, with
     --fine-tune a 32nd of that."""
     rate: RateSchedule | None = None
     """How the learning rate goes: up for 1/70 of the training and down in 145 steps of 3 % (staircase) or along a

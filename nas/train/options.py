@@ -21,7 +21,7 @@ ONE_CYCLE_WARMUP, ONE_CYCLE_START = 0.2, 1 / 25
 DEFAULTS: Mapping[OptimizerName, Mapping[str, Any]] = {
     "rmsprop": {"lr": 0.016, "rate": "staircase", "weight_decay": 1e-5},
     "sgd": {"lr": 0.4, "rate": "one-cycle", "weight_decay": 5e-4},
-    "adamw": {"lr": 0.004, "rate": "cosine", "weight_decay": 0.05},
+    "adamw": {"lr": 0.008, "rate": "cosine", "weight_decay": 0.05},
 }
 """Each optimizer's own settings. RMSProp's are the paper's."""
 
