@@ -51,6 +51,8 @@ def run(config: Config) -> int:
     out = folder / FOLDER if config.out is None else typed_folder(config.out)
     takes_all = "all" in config.format
     forms = [name for name in get_args(FormName) if takes_all or name in config.format]
+    if not forms:
+        raise ValueError("--format must name at least one form")
     from nas.export import export
     from nas.train.trained import read_trained
 

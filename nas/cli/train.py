@@ -44,8 +44,8 @@ class Config(StartOptions, TrainingOptions):
 
     A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), tensorboard/ (the same
     for tensorboard --logdir), checkpoints/, and at the end curves.png, model.safetensors (the averaged weights),
-    arch.json and result.json (accuracy on the test images). Ctrl-C writes a checkpoint and ends; nas train --resume RUN
-    goes on, as it does after a crash. To fine-tune:
+    arch.json, data.json (classes, mean and std of the pixels) and result.json (accuracy on the test images). Ctrl-C
+    writes a checkpoint and ends; nas train --resume RUN goes on, as it does after a crash. To fine-tune:
 
     nas train efficientnetv2_s --data DIR --fine-tune --init efficientnet_v2_s.pth
     """
@@ -333,5 +333,6 @@ def _text(job: TrainJob, folder: Path, result: TrainResult) -> str:
             f"with the last ones ({result.num_test:,} images at {result.eval_size}x{result.eval_size})",
             "",
             f"  nas describe {shown}/arch.json --image-size {result.eval_size}",
+            f"  nas export {shown}",
         ]
     )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -98,7 +99,7 @@ def _evaluate(
     model: TrainedModel, batches: Iterable[tuple[Tensor, Tensor]], split: EvalSplit, size: int, compute: Compute
 ) -> Evaluation:
     classes = model.data.classes
-    network = compute.place(model.network).eval()
+    network = compute.place(deepcopy(model.network)).eval()
     hits = {k: torch.zeros(len(classes), dtype=torch.int64, device=compute.device) for k in (1, TOP)}
     totals = torch.zeros_like(hits[1])
     started = time.perf_counter()

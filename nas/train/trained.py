@@ -54,7 +54,7 @@ def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedM
         step = _step(Checkpoints(folder / CHECKPOINTS), checkpoint)
     elif result is None:
         raise RunError(
-            f"{folder / RESULT}: is not there: the training has not ended; --checkpoint best can be asked for"
+            f"{folder / RESULT}: is not there: the training has not ended; nas evaluate --checkpoint takes what there is"
         )
     path = folder / MODEL if step is None else Checkpoints(folder / CHECKPOINTS).path(step)
     weights = read_weights(path)

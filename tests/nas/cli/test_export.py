@@ -60,6 +60,7 @@ def test_wrong_logits_are_a_failure(nas: Nas, monkeypatch: pytest.MonkeyPatch) -
         (("a", "--format", "torchvision"), "the network is no efficientnet_v2_s, torchvision's nearest"),
         (("a", "--out", ".x"), "must not begin with . or -, got '.x'"),
         (("a", "--format", "caffe"), "caffe"),
+        (("a", "--format"), "--format must name at least one form"),
     ],
 )
 def test_bad_input_is_named(nas: Nas, arguments: tuple[str, ...], rule: str) -> None:

@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, top_k_accuracy_score
 from torchvision.transforms.functional import normalize
 
 from nas.data import DataConfig, prepare
+from nas.device import Compute
 from nas.train import read_job
 from nas.train.evaluate import Evaluation, evaluate
 from nas.train.job import read_result
@@ -163,3 +164,10 @@ def test_another_size_is_another_evaluation(model: TrainedModel) -> None:
 def test_other_classes_are_refused(model: TrainedModel, tmp_path: Path, classes: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evaluate(model, data=images(tmp_path / "other", classes, model))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_finds_the_same(model: TrainedModel) -> None:
+    found = evaluate(model, compute=Compute(device="cuda"))
+    assert found.top1.share == pytest.approx(evaluate(model).top1.share, abs=0.01)
