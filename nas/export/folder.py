@@ -19,7 +19,7 @@ from results.durable import replace_atomically, sync_folder, write_atomically
 __all__ = ["export"]
 
 TOLERANCE = 1e-3
-"""The largest difference of two logits, as a share of the largest logit. Rounding makes 1e-6 of EfficientNetV2-B0 in
+"""The largest difference of two logits, as a share of the largest logit. Rounding makes 1e-5 of EfficientNetV2-S in
 ONNX Runtime, and more of deeper networks."""
 BATCHES = (1, 3)
 

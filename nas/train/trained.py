@@ -54,7 +54,8 @@ def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedM
         step = _step(Checkpoints(folder / CHECKPOINTS), checkpoint)
     elif result is None:
         raise RunError(
-            f"{folder / RESULT}: is not there: the training has not ended; nas evaluate --checkpoint takes what there is"
+            f"{folder / RESULT}: is not there: the training has not ended; nas evaluate --checkpoint takes one that "
+            "has not"
         )
     path = folder / MODEL if step is None else Checkpoints(folder / CHECKPOINTS).path(step)
     weights = read_weights(path)
