@@ -1,7 +1,7 @@
 """The one seam between this project and the hardware: how a process is set up, a step is run, and time is read.
 
 What is fastest on a CPU was measured (docs/log.md): one thread a trial, float32, channels_last, and glibc's allocator
-told to keep its memory. bfloat16 pays on a CPU for large networks only, so a search times both and decides.
+told to keep its memory. bfloat16 pays on a CPU that has instructions for it, so a search times both and decides.
 
 torch is imported by what needs it: a driver and a worker that hand a `Compute` on stay without.
 """
@@ -33,7 +33,7 @@ __all__ = [
     "synchronize",
 ]
 
-DType = Literal["float32", "bfloat16"]
+DType = Literal["float32", "bfloat16", "float16"]
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
@@ -43,7 +43,8 @@ _M_MMAP_THRESHOLD = -3
 class Compute:
     """Where and in which form a network is trained; a step time is only comparable under an equal `Compute`.
 
-    `dtype` bfloat16 means autocast: weights stay float32.
+    `dtype` bfloat16 or float16 means autocast: weights stay float32. float16 is for CUDA, and for a training that
+    scales its losses.
     """
 
     device: str = "cpu"
@@ -56,6 +57,8 @@ class Compute:
             raise ValueError(f"Compute.device must be cpu, cuda or cuda:N, got {self.device!r}")
         if self.dtype not in get_args(DType):
             raise ValueError(f"Compute.dtype must be one of {', '.join(get_args(DType))}, got {self.dtype!r}")
+        if self.dtype == "float16" and not self.is_cuda:
+            raise ValueError(f"Compute.dtype float16 must be on a CUDA device, got device {self.device!r}")
         if self.threads < 1:
             raise ValueError(f"Compute.threads must be at least 1, got {self.threads}")
 
@@ -68,7 +71,7 @@ class Compute:
             return nullcontext()
         import torch
 
-        return torch.autocast(self.device.split(":")[0], dtype=torch.bfloat16)
+        return torch.autocast(self.device.split(":")[0], dtype=getattr(torch, self.dtype))
 
     def place(self, network: "nn.Module") -> "nn.Module":
         """`network` on the device, in the memory format; in place."""

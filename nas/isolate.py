@@ -24,7 +24,7 @@ import psutil
 
 from nas.device_memory import private_bytes
 
-__all__ = ["ChildOutcome", "run_in_child"]
+__all__ = ["ChildOutcome", "main_module_hidden", "run_in_child"]
 
 _PRELOAD = ["nas.search.evaluate", "scipy.stats"]
 _GRACE_S = 10.0
@@ -55,7 +55,7 @@ def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: in
     context.set_forkserver_preload(_PRELOAD)
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_child_main, args=(sender, call, arguments), daemon=True)
-    with _main_module_hidden():
+    with main_module_hidden():
         child.start()
     sender.close()
     try:
@@ -79,7 +79,7 @@ def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: in
 
 
 @contextlib.contextmanager
-def _main_module_hidden() -> Iterator[None]:
+def main_module_hidden() -> Iterator[None]:
     """Keep multiprocessing from importing the parent's main script (Ray's worker, a user's notebook) in the child."""
     with _STARTING:
         main = sys.modules.pop("__main__", None)

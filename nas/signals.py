@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-__all__ = ["STOPPING", "StopRequest", "handling", "stop_request"]
+__all__ = ["STOPPING", "StopRequest", "handling", "held_back", "stop_request"]
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -26,6 +26,16 @@ def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held_back(*numbers: signal.Signals) -> Iterator[None]:
+    """Signals to this thread wait for a while. A process that is started meanwhile never gets them, however early."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class StopRequest:

@@ -16,7 +16,7 @@ from search_space.spec import Activation, ArchSpec, BlockSpec, HeadSpec, Padding
 from search_space.unrounded import Unrounded
 
 if TYPE_CHECKING:
-    from search_space.convert import from_timm, from_torchvision
+    from search_space.convert import from_timm, from_torchvision, to_torchvision
     from search_space.network import Network, build_network
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "read_text",
     "round_width",
     "squeeze_width",
+    "to_torchvision",
     "unknown_name",
 ]
 
@@ -61,6 +62,7 @@ _WITH_TORCH = {
     "build_network": "search_space.network",
     "from_timm": "search_space.convert",
     "from_torchvision": "search_space.convert",
+    "to_torchvision": "search_space.convert",
 }
 
 

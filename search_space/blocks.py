@@ -6,6 +6,7 @@ Adding an op is one row of `BLOCKS` here and one row of `OPS` in ops.py.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -40,7 +41,8 @@ class BuildOptions:
 
 
 _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
-    "silu": partial(nn.SiLU, inplace=True),
+    # In place it would be copied first: its gradient needs its input.
+    "silu": nn.SiLU,
     "relu": partial(nn.ReLU, inplace=True),
     "relu6": partial(nn.ReLU6, inplace=True),
 }
@@ -51,6 +53,8 @@ class Conv2d(nn.Conv2d):
     N(0, sqrt(2 / fan_out)), where fan_out is of one group (kernel^2 in a depthwise convolution), biases 0.
 
     Padding `same` puts the odd pixel to the right and below, as TensorFlow does; it depends on the input's size.
+
+    In training on a CPU, depthwise ones are computed in the way that oneDNN has a fast kernel for.
     """
 
     def __init__(
@@ -82,6 +86,22 @@ class Conv2d(nn.Conv2d):
             top, bottom = self._same_padding(x.shape[-2])
             left, right = self._same_padding(x.shape[-1])
             x = F.pad(x, (left, right, top, bottom))
+        if self.groups > 1 and self.training and x.device.type == "cpu":
+            return self._depthwise_on_cpu(x)
+        return super().forward(x)
+
+    def _depthwise_on_cpu(self, x: Tensor) -> Tensor:
+        """The same numbers; in autocast, float32 ones where oneDNN 3.12 has no bfloat16 kernel of its own for the
+        gradients, which is for all but 3x3 at stride 1."""
+        fast_bfloat16 = self.kernel_size == (3, 3) and self.stride == (1, 1)
+        if torch.is_autocast_enabled("cpu") and not fast_bfloat16:
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float()).to(torch.get_autocast_dtype("cpu"))
+        if x.shape[-1] < self.kernel_size[0] and self.padding != (0, 0):
+            # Padded by the kernel itself, an image that is smaller than the kernel is far slower.
+            around = self.kernel_size[0] // 2
+            x = F.pad(x, (around, around, around, around))
+            return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
         return super().forward(x)
 
     def _same_padding(self, size: int) -> tuple[int, int]:
@@ -130,8 +150,26 @@ class SqueezeExcite(nn.Module):
         self.expand = Conv2d(squeezed, channels, 1, options, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.expand(self.act(self.reduce(x.mean((2, 3), keepdim=True))))
-        return x * torch.sigmoid(gate)
+        means: Tensor = _Mean.apply(x) if self.training else x.mean((2, 3))
+        # 1x1 convolutions of 1x1 images are linear layers, which have less around them.
+        squeezed = self.act(F.linear(means, self.reduce.weight.flatten(1), self.reduce.bias))
+        gate = torch.sigmoid(F.linear(squeezed, self.expand.weight.flatten(1), self.expand.bias))
+        return x * gate[:, :, None, None]
+
+
+class _Mean(torch.autograd.Function):
+    """`x.mean((2, 3))`, whose gradient is not written out for each pixel."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.shape = x.shape
+        return x.mean((2, 3))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        height, width = ctx.shape[2:]
+        spread: Tensor = (gradient / (height * width))[:, :, None, None].expand(ctx.shape)
+        return spread
 
 
 def _squeeze_excite(spec: BlockSpec, channels: int, options: BuildOptions) -> SqueezeExcite | None:

@@ -1,4 +1,4 @@
-"""Weights of torchvision's and timm's networks in ours, layer by layer.
+"""Weights of torchvision's and timm's networks in ours, layer by layer, and ours in torchvision's.
 
 Nothing is matched by resemblance. Each library's layout is written out below as module names; every tensor of the model
 is used exactly once, every one of ours is filled, and what no weight shows (strides, padding, groups, activations,
@@ -16,7 +16,7 @@ from search_space.network import Network, build_network
 from search_space.spec import ArchSpec, Padding
 from search_space.weight_copy import Parts, Squeeze, TensorCopy, Unit, WeightCopy, find_module, type_of
 
-__all__ = ["Library", "from_timm", "from_torchvision", "library_of", "rename_tensors"]
+__all__ = ["Library", "from_timm", "from_torchvision", "library_of", "rename_tensors", "to_torchvision"]
 
 Library = Literal["ours", "torchvision", "timm"]
 """Whose names a state dict's tensors have."""
@@ -50,15 +50,35 @@ def from_torchvision(model: nn.Module, arch: ArchSpec) -> Network:
     Raises:
         ValueError: names the first stage, layer or tensor of the model that does not fit the architecture.
     """
-    features = getattr(model, "features", None)
-    if not isinstance(features, nn.Sequential) or len(features) < 3:
-        raise ValueError(f"from_torchvision.model must be its EfficientNet or MobileNetV2, got {type_of(model)}")
-    last = len(features) - 1
-    if isinstance(features[1], nn.Sequential):
-        layout = _torchvision_efficientnet([len(features[i]) for i in range(1, last)])  # type: ignore[arg-type]
-    else:
-        layout = _torchvision_mobilenet(arch, last)
-    return _convert(model, arch, layout)
+    return _convert(model, arch, _layout_of_torchvision(model, arch))
+
+
+def to_torchvision(network: Network, model: nn.Module) -> dict[str, Tensor]:
+    """The inverse of `from_torchvision`: a state dict with which `model` has the network's logits in eval mode.
+
+    Args:
+        network: ours.
+        model: torchvision's of the same architecture; its weights are not looked at, and may be on the meta device.
+
+    Returns:
+        Copies of the network's tensors, by the names that the model has for them.
+
+    Raises:
+        ValueError: names the first setting, stage, layer or tensor of the model that is not the network's.
+    """
+    layout = _layout_of_torchvision(model, network.arch)
+    adapted = _adapt(network.arch, model, layout.classifier)
+    for setting, wanted, found in (
+        ("classes", network.arch.head.num_classes, adapted.head.num_classes),
+        ("norm_eps", network.arch.norm_eps, adapted.norm_eps),
+        ("padding", network.arch.padding, adapted.padding),
+    ):
+        if wanted != found:
+            raise ValueError(f"the model's {setting} must be {wanted}, got {found}")
+    copy = WeightCopy(model, network)
+    _copied(copy, network.arch, layout)
+    tensors = network.state_dict()
+    return {theirs: tensors[ours].detach().clone() for ours, theirs in copy.names.items()}
 
 
 def from_timm(model: nn.Module, arch: ArchSpec) -> Network:
@@ -121,6 +141,16 @@ def rename_tensors(state: Mapping[str, Tensor], arch: ArchSpec) -> dict[str, Ten
         case "torchvision":
             layout = _torchvision_efficientnet(depths)
     return _copied(TensorCopy(state, network), network.arch, layout)
+
+
+def _layout_of_torchvision(model: nn.Module, arch: ArchSpec) -> _Layout:
+    features = getattr(model, "features", None)
+    if not isinstance(features, nn.Sequential) or len(features) < 3:
+        raise ValueError(f"the model must be torchvision's EfficientNet or MobileNetV2, got {type_of(model)}")
+    last = len(features) - 1
+    if isinstance(features[1], nn.Sequential):
+        return _torchvision_efficientnet([len(features[i]) for i in range(1, last)])  # type: ignore[arg-type]
+    return _torchvision_mobilenet(arch, last)
 
 
 def _torchvision_efficientnet(depths: list[int]) -> _Layout:

@@ -49,11 +49,15 @@ def find_module(model: nn.Module, name: str) -> nn.Module | None:
 
 class TensorCopy:
     """Copies the tensors of a state dict, module by module of ours, and knows what is left over. What no tensor shows
-    (strides, residuals, activations) is the network's."""
+    (strides, residuals, activations) is the network's.
+
+    Attributes:
+        names: of each tensor copied so far, ours and theirs.
+    """
 
     def __init__(self, theirs: Mapping[str, Tensor], network: nn.Module, *, called: str = "the state dict") -> None:
         self._theirs, self._network, self._called = theirs, network, called
-        self._copied: dict[str, Tensor] = {}
+        self.names: dict[str, str] = {}
         self._left = dict.fromkeys(theirs)
 
     def layer(self, where: str, ours: str, theirs: str, parts: Parts) -> None:
@@ -87,13 +91,13 @@ class TensorCopy:
         if tensor.shape != shape:
             raise ValueError(f"{where}: {theirs!r} must have shape {tuple(shape)}, got {tuple(tensor.shape)}")
         del self._left[theirs]
-        self._copied[ours] = tensor.detach().clone()
+        self.names[ours] = theirs
 
     def finished(self) -> dict[str, Tensor]:
         """Every tensor of the network; an error where the model has something that was not used."""
         if self._left:
             raise ValueError(f"the model's tensor {next(iter(self._left))!r} has no place in the architecture")
-        return self._copied
+        return {ours: self._theirs[theirs].detach().clone() for ours, theirs in self.names.items()}
 
 
 class WeightCopy(TensorCopy):

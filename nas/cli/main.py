@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scale": ("nas.cli.scale", "one network into a family S, M, L, each with its training recipe"),
     "train": ("nas.cli.train", "one network to a final model, image size and regularisation growing together"),
     "curves": ("nas.cli.curves", "learning curves of trainings as a picture, over each other"),
+    "evaluate": ("nas.cli.evaluate", "a trained model's accuracy on images, with its interval, and by class"),
+    "export": ("nas.cli.export", "a finished model as safetensors, torch.export program, ONNX, torchvision's weights"),
     "describe": ("nas.cli.describe", "a network stage by stage: parameters, multiply-adds, output sizes"),
     "measure": (
         "nas.cli.measure",

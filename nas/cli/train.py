@@ -1,9 +1,11 @@
 """`nas train`: one network to a final model, progressively."""
 
+import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, Suppress, arg
 
@@ -16,7 +18,8 @@ from nas.cli.start import StartOptions, find_start
 from nas.cli.training_options import TrainingOptions, full_options
 from nas.cli.watched import watched
 from nas.cluster import EngineError, Workers
-from nas.data import DataConfig, prepare
+from nas.data import DataConfig, DataMode, Survey, choose_mode, survey
+from nas.data.moments import sample_moments
 from nas.device import Compute, DType
 from nas.text import printable
 from nas.train import FINE_TUNE_STEPS, TrainJob, TrainLength, TrainResult, read_job
@@ -29,9 +32,10 @@ from search_space.files import parse_json, read_text
 __all__ = ["Config", "new_job", "run", "train_job"]
 
 DEFAULT_BATCH_SIZE = 128
+MAX_LOADER_WORKERS = 256
 ONE = Workers(least=1, most=1)
 _MAY_CHANGE = ("data", "data_root", "workers", "address")
-_OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "log_to")
+_OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +46,8 @@ class Config(StartOptions, TrainingOptions):
 
     A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), tensorboard/ (the same
     for tensorboard --logdir), checkpoints/, and at the end curves.png, model.safetensors (the averaged weights),
-    arch.json and result.json (accuracy on the test images). Ctrl-C writes a checkpoint and ends; nas train --resume RUN
-    goes on, as it does after a crash. To fine-tune:
+    arch.json, data.json (classes, mean and std of the pixels) and result.json (accuracy on the test images). Ctrl-C
+    writes a checkpoint and ends; nas train --resume RUN goes on, as it does after a crash. To fine-tune:
 
     nas train efficientnetv2_s --data DIR --fine-tune --init efficientnet_v2_s.pth
     """
@@ -52,9 +56,18 @@ class Config(StartOptions, TrainingOptions):
     """A name of the catalog, a JSON file, RUN:TRIAL, or FAMILYDIR:MEMBER, whose recipe is then used. Its number of
     classes becomes the data's."""
     data: str = "digits"
-    """digits, cifar10, cifar100, or a folder of images in one folder a class."""
+    """digits, cifar10, cifar100, torchvision:NAME (as Flowers102), a folder of images in one folder a class, or a
+    folder of WebDataset shards (train-000.tar, ... and val-000.tar or test-000.tar)."""
     data_root: Annotated[Path | None, arg(metavar="DIR")] = None
-    """The folder that holds cifar10 or cifar100."""
+    """The folder that holds cifar10, cifar100 or torchvision's data set."""
+    data_mode: Literal["auto", "cache", "stream"] = "auto"
+    """cache decodes all images once, at one size. stream decodes them as they are needed, in processes beside the step,
+    and crops them in their own resolution. auto streams what, decoded, takes more than half of the free memory or
+    disk."""
+    loader_workers: Annotated[int | None, arg(metavar="N")] = None
+    """Processes that decode streamed images; where not given, one for each core that --threads leaves, at most 8."""
+    max_corrupt: Annotated[float, arg(metavar="SHARE")] = 0.01
+    """Images that cannot be read are named, skipped and counted; more than this share of a split end the training."""
     epochs: Annotated[int | None, arg(metavar="N")] = None
     """Times that each image is seen, over all phases; the recipe's where not given, with --fine-tune 10,000 steps."""
     steps: Annotated[int | None, arg(metavar="N")] = None
@@ -75,7 +88,7 @@ class Config(StartOptions, TrainingOptions):
     device: str = "cpu"
     """cpu, cuda or cuda:N."""
     dtype: DType = "float32"
-    """bfloat16 is autocast."""
+    """bfloat16 and float16 are autocast; float16 is for CUDA alone."""
     threads: Annotated[int, arg(metavar="N")] = 1
     """Threads that a step computes with on a CPU, in each worker."""
     workers: Annotated[str, arg(metavar="N")] = "1"
@@ -88,8 +101,8 @@ class Config(StartOptions, TrainingOptions):
     out: Annotated[str | None, arg(metavar="NAME")] = None
     """The run's name below runs/, or a folder; named after the network and the time where not given."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
-    """A training to go on with. It says all but --json, --log-to, --checkpoint-seconds, --workers and --address; its
-    data may have been moved (--data, --data-root)."""
+    """A training to go on with. It says all but --json, --log-to, --checkpoint-seconds, --loader-workers, --workers and
+    --address; its data may have been moved (--data, --data-root)."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
     log_to: tuple[TrackerName, ...] = ()
@@ -111,17 +124,22 @@ def run(config: Config) -> int:
     """
     for name in config.log_to:
         check_tracker(name)
-    workers = _workers(config)
+    loader_workers, workers = config.loader_workers, _workers(config)
+    if loader_workers is not None and not 0 <= loader_workers <= MAX_LOADER_WORKERS:
+        raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {loader_workers}")
     job, folder = _resumed(config) if config.resume is not None else new_job(config)
+    if loader_workers is not None and job.data_mode == "cache":
+        print_note("--loader-workers has no effect: the images come from the cache")
     how_to_go_on = f"to go on: nas train --resume {printable(str(folder))}"
     result = train_job(
         job,
         folder,
         how_to_go_on=how_to_go_on,
         checkpoint_every_s=config.checkpoint_seconds,
+        loader_workers=loader_workers,
+        log_to=config.log_to,
         workers=workers,
         address=config.address,
-        log_to=config.log_to,
     )
     if config.json:
         print_json(_document(job, folder, result))
@@ -145,26 +163,31 @@ def train_job(
     *,
     how_to_go_on: str,
     checkpoint_every_s: float,
+    loader_workers: int | None = None,
     log_to: Sequence[TrackerName] = (),
     workers: Workers = ONE,
     address: str | None = None,
 ) -> TrainResult:
     """Train in the folder, with a live line; where it is interrupted, what is kept and how to go on is said."""
+    from nas.data import WorkerLost
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
 
     try:
         with watched(job, folder, log_to) as progress:
+            how: dict[str, Any] = {
+                "progress": progress,
+                "checkpoint_every_s": checkpoint_every_s,
+                "loader_workers": loader_workers,
+            }
             if workers.here:
-                result = train_full(job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s)
+                result = train_full(job, folder, **how)
             else:
                 from nas.cluster import train_on_cluster
 
-                result = train_on_cluster(
-                    job, folder, workers, address=address, progress=progress, checkpoint_every_s=checkpoint_every_s
-                )
+                result = train_on_cluster(job, folder, workers, address=address, **how)
             progress.ended(result)
             return result
-    except TrainingDiverged as error:
+    except (TrainingDiverged, WorkerLost) as error:
         raise Failed(str(error)) from error
     except EngineError as error:
         raise Failed(f"{error}\n{how_to_go_on}") from error
@@ -206,6 +229,8 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     if useless:
         raise ValueError(f"--{useless[0]} has no effect with --fine-tune")
     options = full_options(config, fine_tuning=config.fine_tune)
+    if config.compile and not compute.is_cuda and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise ValueError("compile must be left out on a CPU without a C++ compiler: g++, or what CXX names")
     name, arch, recipe = _network(config)
     start = find_start(config, arch)
     if config.fine_tune:
@@ -216,24 +241,40 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
         data=config.data, image_size=recipe.train_size.last, root=config.data_root, holdout=config.holdout
     )
     folder = _new_folder(config, name)
-    prepared = prepare(data)
-    print_note(prepared.summary())
-    _workers(config).check(recipe.batch_size, compute)
-    normalisation = start.normalisation or Normalisation(mean=prepared.mean, std=prepared.std)
+    found = survey(data)
+    print_note(found.summary())
+    _workers(config).check(recipe.batch_size, compute, options)
+    mean, std = sample_moments(found)
+    normalisation = start.normalisation or Normalisation(mean=mean, std=std)
     if start.init is not None:
-        print_note(start.told(prepared.num_classes, normalisation))
+        print_note(start.told(found.num_classes, normalisation))
     job = TrainJob(
-        arch=start.arch.with_num_classes(prepared.num_classes),
+        arch=start.arch.with_num_classes(found.num_classes),
         recipe=recipe,
         options=options,
         data=data,
         length=_length(config, recipe),
         compute=compute,
         seed=config.seed,
+        data_mode=_mode(config, folder, found, recipe),
+        max_corrupt=config.max_corrupt,
         init=start.init,
         normalisation=normalisation,
     )
     return job, folder
+
+
+def _mode(config: Config, folder: Path, found: Survey, recipe: ProgressiveRecipe) -> DataMode:
+    """How the images come, said with its reason where it was chosen. What a training in `folder` began with stays,
+    whatever is free by now."""
+    if config.data_mode != "auto":
+        return config.data_mode
+    if (folder / "config.json").exists():
+        return read_job(folder).data_mode
+    evaluated = recipe.eval_size
+    mode, why = choose_mode(found, {"train": recipe.train_size.last, "holdout": evaluated, "test": evaluated})
+    print_note(f"data mode {mode}: {why}")
+    return mode
 
 
 def _length(config: Config, recipe: ProgressiveRecipe) -> TrainLength:
@@ -325,5 +366,6 @@ def _text(job: TrainJob, folder: Path, result: TrainResult) -> str:
             f"with the last ones ({result.num_test:,} images at {result.eval_size}x{result.eval_size})",
             "",
             f"  nas describe {shown}/arch.json --image-size {result.eval_size}",
+            f"  nas export {shown}",
         ]
     )

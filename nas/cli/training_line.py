@@ -18,11 +18,12 @@ RATE_OVER_S = 5.0
 
 
 def work_left(now: Now) -> float:
-    """Steps that are left, in steps of the present image size: a step's work grows with its pixels."""
+    """Steps that are left, in steps of the present image and batch size: a step's work grows with its pixels."""
     left, before = 0.0, 0
     for phase in now.phases:
         done = min(max(now.step - before, 0), phase.steps)
-        left += (phase.steps - done) * (phase.image_size / now.phase.image_size) ** 2
+        pixels = phase.batch_size * phase.image_size**2
+        left += (phase.steps - done) * pixels / (now.phase.batch_size * now.phase.image_size**2)
         before += phase.steps
     return left
 

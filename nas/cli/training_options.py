@@ -1,4 +1,4 @@
-"""How a final training steps, on a command line: the fields of `FullOptions`, each None where it is not typed."""
+"""How a final training steps, on a command line: fields of `FullOptions`, None where the default is not one number."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated
@@ -17,7 +17,7 @@ class TrainingOptions:
     optimizer: OptimizerName = "rmsprop"
     """rmsprop (TensorFlow's, with the paper's schedule), sgd (one cycle), or adamw (cosine)."""
     lr: Annotated[float | None, arg(metavar="LR")] = None
-    """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.004 for adamw where not given, with
+    """Peak learning rate for 256 images a step; 0.016 for rmsprop, 0.4 for sgd, 0.008 for adamw where not given, with
     --fine-tune a 32nd of that."""
     rate: RateSchedule | None = None
     """How the learning rate goes: up for 1/70 of the training and down in 145 steps of 3 % (staircase) or along a
@@ -48,6 +48,12 @@ class TrainingOptions:
     """fixed trains with the recipe's last values from the first step on; progressive where not given."""
     sync_bn: bool = False
     """With --workers: batch norms take their statistics over all of a step's images, not each worker's over its own."""
+    grow_batch: bool = False
+    """Larger batches while images are small, up to four times, at a learning rate in proportion."""
+    accumulate: Annotated[int, arg(metavar="K")] = 1
+    """Parts that a batch is computed in, one after the other, to save memory."""
+    compile: bool = False
+    """Compile the network for each image size (torch.compile): minutes at first, on a CPU with a C++ compiler."""
 
 
 def full_options(typed: TrainingOptions, *, fine_tuning: bool) -> FullOptions:

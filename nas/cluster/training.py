@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack, closing, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from nas.train.full import TrainingDiverged, TrainingInterrupted, train_in
 from nas.train.group import Group
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.report import Progress, Silent
+from nas.train.streamed import default_workers
 from results import RunError
 
 __all__ = ["train_on_cluster"]
@@ -52,6 +53,7 @@ class _Task:
     job: TrainJob
     folder: Path
     checkpoint_every_s: float
+    loader_workers: int | None
     mailbox: Any
 
 
@@ -63,6 +65,7 @@ def train_on_cluster(
     address: str | None = None,
     progress: Progress | None = None,
     checkpoint_every_s: float = 300.0,
+    loader_workers: int | None = None,
 ) -> TrainResult:
     """As `train_full`, by several workers on this machine or on the Ray cluster at `address`.
 
@@ -77,8 +80,8 @@ def train_on_cluster(
     """
     job, progress = job.anchored(), progress or Silent()
     folder = folder.absolute()
-    workers.check(job.recipe.batch_size, job.compute)
-    feed = Feed(job)
+    workers.check(job.recipe.batch_size, job.compute, job.options)
+    feed = Feed(job)  # its processes would start with the first image
     job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with ExitStack() as stack:
         stack.enter_context(TrainFolder(folder, job, feed.fingerprints))
@@ -101,7 +104,13 @@ def train_on_cluster(
                 check_shared(folder)
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             mailbox = mailbox_actor(num_cpus=0, scheduling_strategy=here)
-            task = _Task(job=job, folder=folder, checkpoint_every_s=checkpoint_every_s, mailbox=mailbox)
+            task = _Task(
+                job=job,
+                folder=folder,
+                checkpoint_every_s=checkpoint_every_s,
+                loader_workers=loader_workers,
+                mailbox=mailbox,
+            )
             launch = partial(_fit, task, workers, str(cluster.scratch), on_this_machine=address is None)
             return _follow(launch, mailbox, stop, progress)
         except ray.exceptions.RayError as error:
@@ -195,19 +204,23 @@ def _work(given: dict[str, Any]) -> None:
 
 
 def _train(task: _Task, group: Group) -> TrainResult:
+    from ray import train
     from ray.train.torch import get_device
 
     job = task.job
     mine = replace(job.compute, device=str(get_device())) if job.compute.is_cuda else job.compute
     set_up_process(mine)
     here = replace(job, compute=mine)
-    feed = Feed(here)
+    loaders = task.loader_workers
+    if loaders is None:
+        loaders = default_workers(mine.threads, processes=train.get_context().get_local_world_size())
+    feed = Feed(here, loader_workers=loaders)
     progress: Progress = Silent()
     if group.is_first:
         progress = Told(task.mailbox)
         each = job.recipe.batch_size // group.world
         progress.note(f"{group.world} workers, {each} images of a step each" if group.world > 1 else "1 worker")
-    with TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False) as place:
+    with closing(feed), TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False) as place:
         return train_in(
             place,
             here,

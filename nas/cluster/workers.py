@@ -7,6 +7,7 @@ from typing import Self
 from nas.cluster.session import Cluster
 from nas.data import check_parts
 from nas.device import Compute
+from nas.train import FullOptions
 
 __all__ = ["Workers"]
 
@@ -42,12 +43,16 @@ class Workers:
         """As Ray Train has it."""
         return self.most if self.least == self.most else (self.least, self.most)
 
-    def check(self, batch_size: int, compute: Compute) -> None:
-        """Raise ValueError where so many cannot share a batch, or name one GPU."""
+    def check(self, batch_size: int, compute: Compute, options: FullOptions) -> None:
+        """Raise ValueError where so many cannot share a batch, or have to name one GPU or to compile."""
+        if self.here:
+            return
         for count in range(self.least, self.most + 1):
             check_parts(batch_size, count)
         if compute.device not in ("cpu", "cuda"):
             raise ValueError(f"device must be cpu or cuda with several workers, got {compute.device!r}")
+        if options.compile:
+            raise ValueError("--compile must be left out with several workers")
 
     def check_room(self, cluster: Cluster, compute: Compute) -> None:
         """Raise ValueError where the machines do not hold the least number of workers."""

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nas.data.augment import Augment
-from nas.data.part import part_of_batch
-from nas.data.prepared import ImageSet, Stats
+from nas.data.augment import Augment, Part
+from nas.data.moments import Stats
+from nas.data.prepared import ImageSet
 from nas.data.source import Pixels
 
-__all__ = ["DeviceImages", "eval_batches", "train_batches"]
+__all__ = ["DeviceImages", "Normalise", "Order", "augmentation", "eval_batches", "stream_seed", "train_batches"]
 
 Batch = tuple[Tensor, Tensor]
 """Normalised images, float32 (B, 3, S, S), and labels, int64 (B,), on the device."""
@@ -41,8 +41,6 @@ class DeviceImages:
     ) -> None:
         if len(image_set) == 0:
             raise ValueError("DeviceImages needs at least 1 image, got none")
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError(f"mean and std must be 3 numbers each and std above 0, got {mean} and {std}")
         self.device = torch.device(device)
         self.image_size = image_set.image_size
         self.labels = torch.tensor(image_set.labels, device=self.device)
@@ -51,11 +49,7 @@ class DeviceImages:
         if self.device.type != "cpu" and len(image_set) * self._pixels[0].numel() <= max_resident_bytes:
             self._pixels = self._pixels.index_select(0, self._rows).to(self.device)
             self._rows = torch.arange(len(image_set), device=self.device)
-        # x / 255 normalised is x * scale + shift.
-        self._scale = torch.tensor([1 / (255 * s) for s in std], device=self.device).view(1, 3, 1, 1)
-        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=self.device).view(
-            1, 3, 1, 1
-        )
+        self._normalise = Normalise(mean=mean, std=std, device=self.device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -66,7 +60,22 @@ class DeviceImages:
         return self._pixels.index_select(0, rows).to(self.device), self.labels[positions.to(self.device)]
 
     def normalise(self, images: Tensor, *, channels_last: bool = True) -> Tensor:
-        """uint8 images as float32 with the mean taken off and divided by the standard deviation."""
+        """As `Normalise`."""
+        return self._normalise(images, channels_last=channels_last)
+
+
+class Normalise:
+    """From uint8 images (B, 3, S, S) to float32 with the mean taken off and divided by the standard deviation."""
+
+    def __init__(self, *, mean: Stats, std: Stats, device: torch.device | str = "cpu") -> None:
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise ValueError(f"mean and std must be 3 numbers each and std above 0, got {mean} and {std}")
+        # x / 255 normalised is x * scale + shift.
+        shift = [-m / s for m, s in zip(mean, std, strict=True)]
+        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(1, 3, 1, 1)
+        self._shift = torch.tensor(shift, device=device).view(1, 3, 1, 1)
+
+    def __call__(self, images: Tensor, *, channels_last: bool = True) -> Tensor:
         normalised = images.to(torch.float32).mul_(self._scale).add_(self._shift)
         # Only now, of floats: the same of uint8 takes five times as long on the CPU.
         return normalised.contiguous(memory_format=torch.channels_last) if channels_last else normalised
@@ -104,6 +113,7 @@ def train_batches(
     generator: torch.Generator,
     augment: Augment | None = None,
     start: int = 0,
+    offset: int = 0,
     channels_last: bool = True,
     rank: int = 0,
     world: int = 1,
@@ -118,47 +128,68 @@ def train_batches(
         generator: on the CPU. One number is drawn from it at once; all of the stream follows from that number.
         augment: applied to the uint8 images.
         start: steps to leave out, as to go on after an interruption: the others are what they would have been.
+        offset: place in the stream of step 0's first image. Where batches of another size came before, the one that
+            puts step `start` behind them; it may be below 0.
         channels_last: the memory format of the images.
-        rank, world: of each batch only what process `rank` of `world` takes (`part_of_batch`). All of the batch is
-            augmented, as the draws are of all of it: the parts together are the batch of one process.
+        rank, world: give out the `rank`-th of `world` parts of each batch; see `Part.of`. An image is augmented as it
+            would be in the whole batch.
     """
     _check_at_least("batch_size", batch_size, 1)
     _check_at_least("start", start, 0)
     _check_at_least("steps", steps, start)
     if generator.device.type != "cpu":
         raise ValueError(f"generator must be on the CPU, got one on {generator.device}")
-    seed = int(torch.randint(0, 1 << 62, (), generator=generator))
-    places = torch.from_numpy(part_of_batch(batch_size, rank=rank, world=world))
-    return _stream(images, batch_size, range(start, steps), seed, augment, channels_last, places)
+    _check_at_least("offset + start * batch_size", offset + start * batch_size, 0)
+    seed = stream_seed(generator)
+    part = Part.of(batch_size, rank=rank, world=world)
+    return _stream(images, range(start, steps), offset, seed, augment, channels_last, part)
+
+
+def stream_seed(generator: torch.Generator) -> int:
+    """The number from which all of a stream follows."""
+    return int(torch.randint(0, 1 << 62, (), generator=generator))
+
+
+class Order:
+    """An endless stream of the positions 0 to `length` - 1, shuffled anew for each epoch."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self._length, self._seed = length, seed
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def between(self, place: int, stop: int) -> Tensor:
+        """The stream's entries `place` to `stop` - 1, int64 (stop - place,)."""
+        parts: list[Tensor] = []
+        while place < stop:
+            epoch, first = divmod(place, self._length)
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._order = torch.randperm(self._length, generator=_generator(self._seed, _ORDER, epoch))
+            parts.append(self._order[first : first + stop - place])
+            place += len(parts[-1])
+        return torch.cat(parts)
+
+
+def augmentation(seed: int, step: int) -> torch.Generator:
+    """The generator that a step's augmentation draws from."""
+    return _generator(seed, _AUGMENT, step)
 
 
 def _stream(
     images: DeviceImages,
-    batch_size: int,
     steps: range,
+    offset: int,
     seed: int,
     augment: Augment | None,
     channels_last: bool,
-    places: Tensor,
+    part: Part,
 ) -> Iterator[Batch]:
-    length, in_parts = len(images), len(places) < batch_size
-    epoch, order = -1, torch.empty(0, dtype=torch.int64)
+    order = Order(len(images), seed)
     for step in steps:
-        parts: list[Tensor] = []
-        place, stop = step * batch_size, (step + 1) * batch_size
-        while place < stop:
-            if epoch != place // length:
-                epoch = place // length
-                order = torch.randperm(length, generator=_generator(seed, _ORDER, epoch))
-            first = place - epoch * length
-            parts.append(order[first : first + stop - place])
-            place += len(parts[-1])
-        batch, labels = images.take(torch.cat(parts))
+        first = offset + step * part.whole
+        batch, labels = images.take(part(order.between(first, first + part.whole)))
         if augment is not None:
-            batch = augment(batch, _generator(seed, _AUGMENT, step))
-        if in_parts:
-            mine = places.to(images.device)
-            batch, labels = batch[mine], labels[mine]
+            batch = augment(batch, augmentation(seed, step), part)
         yield images.normalise(batch, channels_last=channels_last), labels
 
 

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-__all__ = ["DataConfig", "DataError"]
+__all__ = ["DataConfig", "DataError", "DataMode"]
+
+DataMode = Literal["cache", "stream"]
+"""Images decoded once into the cache, or each time that they are needed."""
 
 MAX_IMAGE_SIZE = 2048
 
@@ -25,8 +28,9 @@ class DataConfig:
     """A data set and how it is split.
 
     Args:
-        data: a name of the table (`digits`, `cifar10`, `cifar100`) or else a folder of images. A folder that has a
-            data set's name is written `./digits`.
+        data: a name of the table (`digits`, `cifar10`, `cifar100`), a set of torchvision's (`torchvision:Flowers102`),
+            or else a folder of images or of WebDataset shards. A folder that has a data set's name is written
+            `./digits`.
         image_size: side of the square images in pixels.
         root: the folder that holds a downloaded data set (or will); the cache folder where none is given.
         holdout: share of each class's train images that a search's accuracy is measured on, between 0 and 1. Without

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["ResizedCrop", "resize_boxes"]
+from nas.data.augment import Part
+from nas.data.pixels import MAX_STRETCH
 
-MAX_STRETCH = 4 / 3
-"""A crop's sides have a ratio of up to this."""
+__all__ = ["ResizedCrop", "draw_crops", "resize_boxes"]
+
+
+def draw_crops(generator: torch.Generator, part: Part) -> tuple[Tensor, Tensor]:
+    """What is random about crops: area, stretch, top and left, from 0 to 1, (4, B); which are mirrored, bool (B,)."""
+    draw = part(torch.rand((4, part.whole), generator=generator))
+    return draw, part(torch.randint(0, 2, (part.whole,), generator=generator)) == 1
 
 
 def _weights(start: Tensor, length: Tensor, size: int, out: int) -> Tensor:
@@ -61,10 +67,9 @@ class ResizedCrop:
         if not 0 < self.min_area <= 1:
             raise ValueError(f"ResizedCrop.min_area must be above 0 and at most 1, got {self.min_area}")
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
         batch, _, height, width = images.shape
-        draw = torch.rand((4, batch), generator=generator)
-        mirrored = torch.randint(0, 2, (batch,), generator=generator) == 1
+        draw, mirrored = draw_crops(generator, part or Part.of(batch))
         area = self.min_area + (1 - self.min_area) * draw[0]
         stretch = torch.exp((2 * draw[1] - 1) * math.log(MAX_STRETCH) / 2)
         # Where the stretched side would be longer than the image it is the image's, and the area less.

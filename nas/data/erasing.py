@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nas.data.augment import Part
 from nas.data.randaugment import GREY
 
 __all__ = ["Cutout", "RandomErasing"]
@@ -37,10 +38,10 @@ class Cutout:
         if not 0 < self.side <= 1:
             raise ValueError(f"Cutout.side must be above 0 and at most 1, got {self.side}")
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        size = images.shape[-1]
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
+        part, size = part or Part.of(len(images)), images.shape[-1]
         length = round(self.side * size)
-        first = torch.randint(size, (2, len(images)), generator=generator) - length // 2
+        first = part(torch.randint(size, (2, part.whole), generator=generator)) - length // 2
         return _blot(images, (first[0], first[0] + length), (first[1], first[1] + length))
 
 
@@ -55,9 +56,9 @@ class RandomErasing:
         if not 0 < self.probability <= 1:
             raise ValueError(f"RandomErasing.probability must be above 0 and at most 1, got {self.probability}")
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        size = images.shape[-1]
-        drawn = torch.rand((5, len(images)), generator=generator)
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
+        part, size = part or Part.of(len(images)), images.shape[-1]
+        drawn = part(torch.rand((5, part.whole), generator=generator))
         area = MIN_AREA + (MAX_AREA - MIN_AREA) * drawn[0]
         # Of this area no box is longer than the image.
         limit = area.log().neg().clamp(max=math.log(MAX_STRETCH))

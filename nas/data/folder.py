@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from nas.data.config import DataConfig, DataError
-from nas.data.pixels import EXTENSIONS, read_files
-from nas.data.source import Labels, Listing, Pixels, Source, Split, check_counts
+from nas.data.images import FileImages
+from nas.data.pixels import EXTENSIONS
+from nas.data.source import Labels, Listing, Source, Split, check_counts
 from nas.data.split import TEST, split_off
 from nas.text import printable
 
@@ -161,11 +162,8 @@ def _list(root: str, splits: dict[Split, str], found: Found) -> Listing:
         names = {"train": [names["train"][i] for i in rows], "test": [names["train"][i] for i in test_rows]}
         labels = {"train": labels["train"][rows], "test": labels["train"][test_rows]}
 
-    def read(split: Split, rows: Labels, size: int) -> Iterator[Pixels]:
-        chosen = [names[split][row] for row in rows.tolist()]
-        return read_files([root + os.sep + name for name in chosen], chosen, size)
-
-    return Listing(classes=classes, labels=labels, read=read)
+    images = {split: FileImages(root, chosen) for split, chosen in names.items()}
+    return Listing(classes=classes, labels=labels, images=images)
 
 
 def open_folder(config: DataConfig) -> Source:

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nas.data.config import DataConfig, DataError
 from nas.data.folder import TEST_SHARE
-from nas.data.pixels import resize_arrays
-from nas.data.source import Labels, Listing, Pixels, Source, Split
+from nas.data.images import ArrayImages
+from nas.data.source import Labels, Listing, Source, Split
 from nas.data.split import TEST, split_off
 from nas.text import printable
 from nas.user_folders import cache_folder
@@ -23,11 +23,7 @@ def _list_arrays(
     classes: tuple[str, ...], images: Mapping[Split, NDArray[np.uint8]], labels: Mapping[Split, Labels]
 ) -> Listing:
     """A listing of images in memory, each split (n, H, H, 3)."""
-
-    def read(split: Split, rows: Labels, size: int) -> Iterator[Pixels]:
-        return resize_arrays(images[split][rows], size)
-
-    return Listing(classes=classes, labels=labels, read=read)
+    return Listing(classes=classes, labels=labels, images={split: ArrayImages(images[split]) for split in images})
 
 
 def open_digits(config: DataConfig) -> Source:

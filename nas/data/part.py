@@ -26,6 +26,8 @@ def part_of_batch(batch_size: int, *, rank: int, world: int) -> NDArray[np.int64
     Raises:
         ValueError: where the parts could not be equal.
     """
+    if not 0 <= rank < world:
+        raise ValueError(f"rank must be at least 0 and below world, got rank {rank} of world {world}")
     check_parts(batch_size, world)
     if world == 1:
         return np.arange(batch_size)

@@ -1,10 +1,13 @@
-"""Data made ready once: decoded at one size, kept in the cache, mapped from there ever after."""
+"""Data made ready once: decoded at one size, kept in the cache, mapped from there ever after.
+
+An image that cannot be read has the label -1 in the cache: it is of no split.
+"""
 
 import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -13,9 +16,13 @@ import numpy as np
 
 from nas.data.cache import cached, map_array, write_array
 from nas.data.config import DataConfig, DataError
+from nas.data.moments import Moments, Stats
+from nas.data.pixels import read_images
+from nas.data.skipped import Fault, check_share
 from nas.data.source import Labels, Listing, Pixels, Split, check_counts
-from nas.data.split import HOLDOUT, num_taken, split_off, subset
-from nas.data.table import DATASETS, dataset
+from nas.data.split import HOLDOUT, num_taken, split_off
+from nas.data.survey import Selection, check_listing, select, summary
+from nas.data.table import dataset, is_folder
 from nas.text import printable
 from nas.user_folders import cache_folder
 
@@ -24,10 +31,7 @@ __all__ = ["ImageSet", "PreparedData", "Progress", "prepare"]
 Progress = Callable[[int, int], None]
 """Told how many images are decoded, of how many."""
 
-Stats = tuple[float, float, float]
-"""One number for each of red, green and blue."""
-
-_FORMAT = 1
+_FORMAT = 2
 """Part of each key: to be raised when what an entry holds, or how images are decoded, changes."""
 
 
@@ -64,18 +68,22 @@ class PreparedData:
     Args:
         folder: the cache entry.
         classes: names, in the order of the labels.
-        class_counts: images of each class as stored, `train` before anything is held out of it.
-        mean, std: of the stored train images, whose values go from 0 to 1.
+        class_counts: images of each class of the stored splits.
+        holds_out: whether stored `train` images are still to be held out of it; otherwise splits are as stored.
+        mean, std: of the stored train images, or where those are not stored of all, whose values go from 0 to 1.
         flip: whether an image seen in a mirror is still of its class.
+        faults: images of the stored splits that cannot be read and are left out everywhere else.
     """
 
     config: DataConfig
     folder: Path
     classes: tuple[str, ...]
     class_counts: Mapping[Split, tuple[int, ...]] = field(hash=False)
+    holds_out: bool
     mean: Stats
     std: Stats
     flip: bool
+    faults: Mapping[Split, tuple[Fault, ...]] = field(hash=False)
 
     @property
     def num_classes(self) -> int:
@@ -83,9 +91,9 @@ class PreparedData:
 
     @property
     def counts(self) -> dict[Split, int]:
-        """Images of each split."""
+        """Images of each split that is there."""
         stored = {split: sum(counts) for split, counts in self.class_counts.items()}
-        if "holdout" in stored:
+        if not self.holds_out:
             return stored
         held_out = int(num_taken(np.array(self.class_counts["train"]), self.config.holdout).sum())
         return {"train": stored["train"] - held_out, "holdout": held_out, "test": stored["test"]}
@@ -100,62 +108,33 @@ class PreparedData:
         """The images to train on, those a search is scored on, or those it must never see.
 
         Raises:
-            DataError: if the cache entry was removed.
+            DataError: if it was not made ready, or the cache entry was removed.
         """
-        if name not in ("train", "holdout", "test"):
-            raise DataError(f"split must be train, holdout or test, got {name!r}")
-        stored: Split = name if name in self.class_counts else "train"
+        if name not in self.counts:
+            raise DataError(f"split must be one of {', '.join(self.counts)}, got {name!r}")
+        stored: Split = "train" if self.holds_out and name == "holdout" else name
         try:
             pixels = map_array(self.folder / f"{stored}.npy")
             labels = np.array(map_array(self.folder / f"{stored}_labels.npy"))
         except OSError as error:
             raise DataError("the prepared data were removed from the cache: prepare them again") from error
-        rows = np.arange(len(labels))
-        if stored == "train" and "holdout" not in self.class_counts:
-            kept, held_out = split_off(labels, self.config.holdout, seed=self.config.split_seed, purpose=HOLDOUT)
-            rows = held_out if name == "holdout" else kept
+        rows = np.flatnonzero(labels >= 0)
+        if self.holds_out and stored == "train":
+            parts = split_off(labels[rows], self.config.holdout, seed=self.config.split_seed, purpose=HOLDOUT)
+            rows = rows[parts[name == "holdout"]]
         return ImageSet(pixels=pixels, rows=rows, labels=labels[rows])
 
     def summary(self) -> str:
-        """One line for people."""
-        config, counts = self.config, self.counts
-        how = "val" if "holdout" in self.class_counts else f"{config.holdout:.3g} of train, seed {config.split_seed}"
-        name = config.data if config.data in DATASETS else printable(Path(config.data).name or config.data)
-        return (
-            f"{name}: {self.num_classes} classes, {config.image_size}x{config.image_size} pixels, "
-            f"{counts['train']:,} images to train on, {counts['holdout']:,} held out ({how}), {counts['test']:,} test"
-        )
+        """One line for people, of data that have all splits."""
+        return summary(self.config, self.num_classes, self.counts, not self.holds_out)
 
 
-def _check(config: DataConfig, listing: Listing) -> dict[Split, Labels]:
-    """Raise for too few classes or images; return the rows of each split that are to be decoded."""
-    classes, labels = listing.classes, listing.labels
-    if len(classes) < 2:
-        raise DataError(f"data must have at least 2 classes, got only {classes[0]!r}")
-    own_holdout = "holdout" in labels
-    at_least = 1 if own_holdout else 2
-    check_counts(
-        classes, labels["train"], at_least, "in train" + ("" if own_holdout else " (1 to train on, 1 held out)")
-    )
-    for split in labels:
-        check_counts(classes, labels[split], 1, f"in the {split} split")
-    rows = {split: np.arange(len(labels[split])) for split in labels}
-    if config.max_images is not None and config.max_images < len(rows["train"]):
-        if config.max_images < at_least * len(classes):
-            raise DataError(
-                f"max_images must be at least {at_least * len(classes)} here ({at_least} for each of {len(classes)} "
-                f"classes), got {config.max_images}"
-            )
-        rows["train"] = subset(labels["train"], config.max_images, at_least=at_least)
-    return rows
-
-
-def _check_space(folder: Path, config: DataConfig, rows: Mapping[Split, Labels]) -> None:
+def _check_space(folder: Path, config: DataConfig, splits: Mapping[Split, Selection]) -> None:
     image_bytes = 3 * config.image_size**2
-    needed = image_bytes * sum(len(chosen) for chosen in rows.values())
+    needed = image_bytes * sum(map(len, splits.values()))
     free = shutil.disk_usage(folder).free
     if needed > free:
-        fits = max(0, free // image_bytes - sum(len(rows[split]) for split in rows if split != "train"))
+        fits = max(0, free // image_bytes - sum(len(splits[split]) for split in splits if split != "train"))
         raise DataError(
             f"the cache folder {printable(folder.parent)!r} must have {needed:,} bytes free for these images at "
             f"{config.image_size}x{config.image_size} pixels, but has {free:,}; use fewer train images (--max-images; "
@@ -163,63 +142,67 @@ def _check_space(folder: Path, config: DataConfig, rows: Mapping[Split, Labels])
         )
 
 
-class _Moments:
-    """Mean and standard deviation of the values that pass by, exact: sums are of integers."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sums = np.zeros(3, np.int64)
-        self.squares = np.zeros(3, np.int64)
-
-    def add(self, chunk: Pixels) -> None:
-        for channel in range(3):
-            values = chunk[:, channel].astype(np.uint32)
-            self.sums[channel] += values.sum(dtype=np.int64)
-            self.squares[channel] += np.square(values).sum(dtype=np.int64)
-        self.count += chunk[:, 0].size
-
-    def result(self) -> tuple[list[float], list[float]]:
-        mean = self.sums / self.count
-        variance = np.maximum(self.squares / self.count - mean**2, 0)
-        # One step of 255 at least, so that a channel without any variation can be divided by it.
-        return (mean / 255).tolist(), np.maximum(np.sqrt(variance) / 255, 1 / 255).tolist()
-
-
-def _build(folder: Path, config: DataConfig, listing: Listing, progress: Progress | None) -> dict[str, Any]:
+def _build(
+    folder: Path,
+    config: DataConfig,
+    classes: tuple[str, ...],
+    splits: Mapping[Split, Selection],
+    progress: Progress | None,
+    max_corrupt: float,
+) -> dict[str, Any]:
     """Decode everything into `folder`."""
-    rows = _check(config, listing)
-    _check_space(folder, config, rows)
-    moments = _Moments()
-    total, done = sum(map(len, rows.values())), 0
+    _check_space(folder, config, splits)
+    total, done = sum(map(len, splits.values())), 0
+    moments = Moments()
+    faults: dict[Split, list[Fault]] = {split: [] for split in splits}
+    class_counts = {}
 
-    def chunks(split: Split) -> Iterator[Pixels]:
+    def chunks(split: Split, labels: Labels) -> Iterator[Pixels]:
         nonlocal done
-        for chunk in listing.read(split, rows[split], config.image_size):
-            if split == "train":
-                moments.add(chunk)
+        start = 0
+        for chunk, failed in read_images(splits[split].images, splits[split].rows, config.image_size):
+            whole = np.ones(len(chunk), bool)
+            whole[[place for place, _ in failed]] = False
+            labels[start : start + len(chunk)][~whole] = -1
+            faults[split] += [fault for _, fault in failed]
+            if split == "train" or "train" not in splits:
+                moments.add(chunk if not failed else chunk[whole])
+            start += len(chunk)
             done += len(chunk)
             if progress is not None:
                 progress(done, total)
             yield chunk
 
-    class_counts = {}
-    for split, chosen in rows.items():
-        labels = listing.labels[split][chosen]
+    for split, chosen in splits.items():
+        labels = chosen.labels.copy()
         shape = (len(chosen), 3, config.image_size, config.image_size)
-        write_array(folder / f"{split}.npy", shape, np.uint8, chunks(split))
+        write_array(folder / f"{split}.npy", shape, np.uint8, chunks(split, labels))
+        check_share(faults[split], len(chosen), max_corrupt)
         write_array(folder / f"{split}_labels.npy", labels.shape, np.int64, [labels])
-        class_counts[split] = np.bincount(labels, minlength=len(listing.classes)).tolist()
+        if faults[split]:
+            rule = f"in the {split} split, beside those that cannot be read"
+            check_counts(classes, labels[labels >= 0], 2 if split == "train" else 1, rule)
+        class_counts[split] = np.bincount(labels[labels >= 0], minlength=len(classes)).tolist()
     mean, std = moments.result()
-    return {"classes": listing.classes, "class_counts": class_counts, "mean": mean, "std": std}
+    return {"classes": classes, "class_counts": class_counts, "mean": mean, "std": std, "faults": faults}
 
 
-def prepare(config: DataConfig, *, cache: Path | None = None, progress: Progress | None = None) -> PreparedData:
+def prepare(
+    config: DataConfig,
+    *,
+    splits: Iterable[Split] | None = None,
+    max_corrupt: float = 0.0,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> PreparedData:
     """Make a data set ready, or find that it is.
 
     The first call decodes the images at `config.image_size`; later ones, of any process, map the result. Neither
-    `holdout` nor `split_seed` needs another decoding.
+    `holdout` nor `split_seed` needs another decoding, unless `splits` are given.
 
     Args:
+        splits: those that are wanted, all where not given. No images of others are stored.
+        max_corrupt: share of a stored split's images that may be unreadable; they are left out.
         cache: folder to keep the result in; else NAS_CACHE_DIR, else the user's cache folder.
         progress: called now and then while images are decoded.
 
@@ -230,16 +213,40 @@ def prepare(config: DataConfig, *, cache: Path | None = None, progress: Progress
     if not row.uses_root and (config.root is not None or config.download):
         warnings.warn(f"root and download have no effect for data {config.data!r}", stacklevel=2)
     source = row.open(config)
-    identity = [_FORMAT, config.data if config.data in DATASETS else None, config.image_size, config.max_images]
+    name = None if is_folder(config.data) else config.data
+    wanted = None if splits is None else tuple(sorted(set(splits)))
+    identity: list[object] = [_FORMAT, name, config.image_size, config.max_images]
+    if wanted is not None:
+        identity += [wanted, config.holdout, config.split_seed]
     key = hashlib.sha256(json.dumps([*identity, source.fingerprint]).encode()).hexdigest()
-    folder = cache_folder(cache) / "data"
-    entry, facts = cached(folder, key, lambda place: _build(place, config, source.list(), progress))
+
+    def build(place: Path) -> dict[str, Any]:
+        listing = source.list()
+        chosen = _as_listed(config, listing) if wanted is None else select(config, listing)
+        stored = {split: images for split, images in chosen.items() if wanted is None or split in wanted}
+        return _build(place, config, listing.classes, stored, progress, max_corrupt)
+
+    entry, facts = cached(cache_folder(cache) / "data", key, build)
+    class_counts = {cast(Split, split): tuple(counts) for split, counts in facts["class_counts"].items()}
+    faults = {cast(Split, split): tuple(Fault(*fault) for fault in found) for split, found in facts["faults"].items()}
+    for split, found in faults.items():
+        check_share(found, sum(class_counts[split]) + len(found), max_corrupt)
     return PreparedData(
         config=config,
         folder=entry,
         classes=tuple(facts["classes"]),
-        class_counts={cast(Split, split): tuple(counts) for split, counts in facts["class_counts"].items()},
+        class_counts=class_counts,
+        holds_out=wanted is None and "holdout" not in class_counts,
         mean=cast(Stats, tuple(facts["mean"])),
         std=cast(Stats, tuple(facts["std"])),
         flip=row.flip,
+        faults=faults,
     )
+
+
+def _as_listed(config: DataConfig, listing: Listing) -> dict[Split, Selection]:
+    """The splits as the source has them, nothing held out of train."""
+    return {
+        split: Selection(images=listing.images[split], rows=rows, labels=listing.labels[split][rows])
+        for split, rows in check_listing(config, listing).items()
+    }

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F  # noqa: N812
 
+from nas.data.augment import Part
+
 __all__ = ["OPS", "Draw", "RandAugment"]
 
 GREY = 128
@@ -152,13 +154,13 @@ class RandAugment:
         if not self.magnitude >= 0:
             raise ValueError(f"RandAugment.magnitude must be at least 0, got {self.magnitude}")
 
-    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, images: Tensor, generator: torch.Generator, part: Part | None = None) -> Tensor:
         """`images`, uint8 (B, 3, S, S), changed; `generator` is on the CPU."""
-        batch = len(images)
+        part = part or Part.of(len(images))
         for _ in range(self.num_layers):
-            drawn = torch.randint(len(OPS), (batch,), generator=generator)
-            sign = torch.randint(0, 2, (batch,), generator=generator) * 2.0 - 1.0
-            place = torch.rand((2, batch), generator=generator)
+            drawn = part(torch.randint(len(OPS), (part.whole,), generator=generator))
+            sign = part(torch.randint(0, 2, (part.whole,), generator=generator)) * 2.0 - 1.0
+            place = part(torch.rand((2, part.whole), generator=generator))
             changed = torch.empty_like(images)
             for number, op in enumerate(OPS.values()):
                 chosen = (drawn == number).nonzero()[:, 0]

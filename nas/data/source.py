@@ -1,6 +1,6 @@
 """What a row of the table finds: a source has a fingerprint, and lists images that can then be decoded."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.config import DataError
+from nas.data.images import Images
 
-__all__ = ["Labels", "Listing", "Pixels", "Read", "Source", "Split", "check_counts"]
+__all__ = ["Labels", "Listing", "Pixels", "Source", "Split", "check_counts"]
 
 Split = Literal["train", "holdout", "test"]
 Pixels = NDArray[np.uint8]
 """Images, RGB, shape (n, 3, S, S), 0 to 255."""
 Labels = NDArray[np.int64]
 """Classes of images or rows of an array, shape (n,)."""
-
-Read = Callable[[Split, Labels, int], Iterator[Pixels]]
-"""(split, rows of it, image size) -> those images in that order, in chunks of some (k, 3, S, S)."""
 
 _CLASSES_NAMED = 5
 
@@ -31,12 +29,12 @@ class Listing:
         classes: the names, in the order of the labels.
         labels: the class of each image of each split. `train` and `test` are always there; `holdout` only where the
             source itself says what is held out.
-        read: decodes.
+        images: of each of these splits, in the labels' order.
     """
 
     classes: tuple[str, ...]
     labels: Mapping[Split, Labels]
-    read: Read
+    images: Mapping[Split, Images]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 from nas.data.config import DataConfig, DataError
 from nas.data.folder import open_folder
 from nas.data.named import open_cifar, open_digits
+from nas.data.shards import has_shards, open_shards
 from nas.data.source import Source
+from nas.data.torchvision_sets import TORCHVISION, can_be_mirrored, open_torchvision
 from nas.text import printable
 
-__all__ = ["DATASETS", "FOLDER", "Dataset", "dataset"]
+__all__ = ["DATASETS", "FOLDER", "SHARDS", "Dataset", "dataset", "is_folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +66,39 @@ FOLDER = Dataset(
 )
 
 
+SHARDS = Dataset(
+    summary="a folder of WebDataset shards: train-000.tar, ... with val-000.tar or test-000.tar",
+    image_size=None,
+    flip=True,
+    open=open_shards,
+)
+
+
+def is_folder(data: str) -> bool:
+    """Whether `data` is the path of a folder, not a name."""
+    return data not in DATASETS and not data.startswith(TORCHVISION)
+
+
 def dataset(data: str) -> Dataset:
-    """The row of a name, or the folder's row.
+    """The row of a name, or the row of the folder's kind.
 
     Raises:
         DataError: for what is neither a name nor a folder.
     """
     if data in DATASETS:
         return DATASETS[data]
+    if data.startswith(TORCHVISION):
+        return Dataset(
+            summary="a data set of torchvision's",
+            image_size=None,
+            flip=can_be_mirrored(data),
+            uses_root=True,
+            open=open_torchvision,
+        )
     path = Path(data).expanduser()
     if not path.is_dir():
         close = difflib.get_close_matches(data, DATASETS, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         what = "is not a folder" if path.exists() else "does not exist"
         raise DataError(f"data must be one of {', '.join(DATASETS)} or a folder, but {printable(data)!r} {what}{hint}")
-    return FOLDER
+    return SHARDS if has_shards(path) else FOLDER

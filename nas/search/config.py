@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from nas.data import DATASETS, DataConfig
+from nas.data import DataConfig, is_folder
 from nas.search.budget import Budget
 from nas.search.confirm import Confirming
 from nas.train import Recipe, TrainLength
@@ -121,7 +121,7 @@ class SearchConfig:
 
     def anchored(self) -> "SearchConfig":
         """The same with absolute paths: workers, and a later session, run in other folders."""
-        data = self.data if self.data in DATASETS else str(_absolute(Path(self.data)))
+        data = str(_absolute(Path(self.data))) if is_folder(self.data) else self.data
         return replace(self, data=data, data_root=self.data_root and _absolute(self.data_root))
 
     def limits(self) -> Limits:

@@ -44,7 +44,7 @@ class Checkpoints:
             RunWriteError: where the disk does not take it; the checkpoints before are then still there.
         """
         self.folder.mkdir(exist_ok=True)
-        path = self._path(step)
+        path = self.path(step)
         try:
             replace_atomically(path, lambda file: torch.save({"format": FORMAT, "step": step, **state}, file))
         except RuntimeError as error:  # torch's writer says so where the file under it failed
@@ -53,7 +53,7 @@ class Checkpoints:
         kept = {*self.steps()[-KEEP:], best_step}
         for old in self.steps():
             if old not in kept:
-                self._path(old).unlink(missing_ok=True)
+                self.path(old).unlink(missing_ok=True)
 
     def steps(self) -> list[int]:
         """Of the checkpoints that are there, ascending."""
@@ -68,7 +68,7 @@ class Checkpoints:
         """
         notes = []
         for step in reversed(self.steps()):
-            path = self._path(step)
+            path = self.path(step)
             try:
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 if state["format"] != FORMAT or state["step"] != step:
@@ -82,5 +82,6 @@ class Checkpoints:
             raise RunError("\n".join(["no checkpoint can be read; begin anew with another --out", *notes]))
         return None, []
 
-    def _path(self, step: int) -> Path:
+    def path(self, step: int) -> Path:
+        """Of the checkpoint after `step` steps."""
         return self.folder / f"step-{step}.pt"

@@ -10,6 +10,7 @@ from torch import nn
 
 from nas.train.checkpoint import Checkpoints
 from nas.train.job import CONFIG, RESULT, TrainConfig, TrainJob, TrainResult, read_config
+from nas.train.model_data import MODEL_DATA, ModelData
 from nas.train.report import MAX_METRICS_BYTES, METRICS, Metrics
 from results import RunError, RunWriteError, check_run_name
 from results.durable import AppendFile, read_bounded, replace_atomically, sync_folder, write_atomically
@@ -17,6 +18,7 @@ from results.durable import AppendFile, read_bounded, replace_atomically, sync_f
 __all__ = ["TrainFolder"]
 
 CHECKPOINTS, MODEL, ARCH, LOCK = "checkpoints", "model.safetensors", "arch.json", ".lock"
+SKIPPED = "skipped.jsonl"
 OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
 """What an interrupted beginning may leave."""
 
@@ -81,7 +83,7 @@ class TrainFolder:
         assert self._metrics is not None, "metrics are opened before the first step"
         self._metrics.append(metrics.to_json() + "\n")
 
-    def finish(self, network: nn.Module, job: TrainJob, result: TrainResult) -> None:
+    def finish(self, network: nn.Module, job: TrainJob, result: TrainResult, data: ModelData) -> None:
         """Write the model and what is known of it; last of all result.json, which says that the training has ended."""
         from safetensors.torch import save
 
@@ -89,6 +91,7 @@ class TrainFolder:
         content = save(weights, metadata={"format": "pt"})
         replace_atomically(self.path / MODEL, lambda file: file.write(content))
         write_atomically(self.path / ARCH, job.arch.to_json() + "\n")
+        write_atomically(self.path / MODEL_DATA, data.to_json())
         write_atomically(self.path / RESULT, result.to_json())
 
     def __enter__(self) -> Self:

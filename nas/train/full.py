@@ -2,12 +2,12 @@
 
     network, average, optimizer = fresh (with the weights of `init`), or as the last checkpoint has them
     for each phase that is not over:
-        dropout is the phase's; batches are cropped to its image size and augmented at its strength
+        dropout and batch size are the phase's; batches are cropped to its image size and augmented at its strength
         for each batch:
             mix; forward; loss; backward; clip; optimizer step at this step's learning rate; average
             at an epoch's end: accuracy on the held-out images, a line of metrics.jsonl, a checkpoint
             where the clock says so, or a stop was asked for: a checkpoint
-    accuracy on the test images; model.safetensors (the averaged weights), arch.json, result.json
+    accuracy on the test images; model.safetensors (the averaged weights), arch.json, data.json, result.json
 
 A training that is killed at any step and gone on with ends, on a CPU, with the same bits as one that was not. Several
 processes (nas/train/group.py) run the same loop, each on its part of every batch; the first of them writes.
@@ -15,16 +15,17 @@ processes (nas/train/group.py) run the same loop, each on its part of every batc
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nas.data import Split, mix
+from nas.data import Fault, Split, mix
 from nas.device import set_up_process
 from nas.signals import stop_request
 from nas.train.feed import Feed
-from nas.train.folder import TrainFolder
+from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.group import ALONE, Group
 from nas.train.init import initial_weights
 from nas.train.job import TrainJob, TrainResult, read_result
@@ -32,8 +33,10 @@ from nas.train.loop import accuracy
 from nas.train.options import learning_rate
 from nas.train.report import Metrics, Now, Progress, Silent
 from nas.train.schedule import Phase
+from nas.train.skips import SkipFile
 from nas.train.state import TrainState
 from nas.train.step import FullStep
+from nas.train.waiting import DataWatch
 
 __all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full", "train_in"]
 
@@ -49,7 +52,12 @@ class TrainingInterrupted(Exception):
 
 
 def train_full(
-    job: TrainJob, folder: Path, *, progress: Progress | None = None, checkpoint_every_s: float = 300.0
+    job: TrainJob,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    checkpoint_every_s: float = 300.0,
+    loader_workers: int | None = None,
 ) -> TrainResult:
     """Train `job` in `folder`, from the start or from where it stands there; at once its result where it has ended.
 
@@ -57,6 +65,7 @@ def train_full(
         folder: new, empty, or the job's own; there the data may lie elsewhere by now.
         progress: told of steps and evaluations.
         checkpoint_every_s: seconds from one checkpoint to the next; there is one at each evaluation anyway.
+        loader_workers: processes that decode streamed images; what comes out does not depend on it.
 
     Raises:
         ValueError: for a job that does not fit its data, or a folder that is not its own.
@@ -65,9 +74,9 @@ def train_full(
     """
     job = job.anchored()
     set_up_process(job.compute)
-    feed = Feed(job)
+    feed = Feed(job, loader_workers=loader_workers)
     job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
-    with TrainFolder(folder, job, feed.fingerprints) as place:
+    with closing(feed), TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
             progress = progress or Silent()
@@ -122,9 +131,16 @@ class _Training:
     ) -> None:
         self.job, self.place, self.progress, self.group = job, place, progress, group
         self.feed = feed
+        self.skipped: list[tuple[Split, list[Fault]]] = []
+        if group.is_first:
+            skips = SkipFile(place.path / SKIPPED, progress)
+            feed.skipped.report_to(skips, skips.known)
+        else:
+            feed.skipped.report_to(lambda split, faults: self.skipped.append((split, faults)), ())
         self.checkpoint_every_s, self.asks_to_stop = checkpoint_every_s, asks_to_stop
         self.part = {"rank": group.rank, "world": group.world}
-        self.steps_per_epoch = max(1, round(feed.counts["train"] / job.recipe.batch_size))
+        batch_size = job.recipe.batch_size
+        self.images_per_epoch = batch_size * max(1, round(feed.counts["train"] / batch_size))
         self.started = time.monotonic()
         self.state = TrainState(job, group)
         found, notes = group.from_first(place.checkpoints.latest)
@@ -144,19 +160,22 @@ class _Training:
 
     def run(self, phases: tuple[Phase, ...]) -> None:
         """Every step that is left, up to the end of the last phase."""
-        job, state = self.job, self.state
-        total_steps = sum(phase.steps for phase in phases)
-        batch_size = job.recipe.batch_size
-        look_every = CUDA_LOOK_EVERY if job.compute.is_cuda else 1
+        job, state, compute = self.job, self.state, self.job.compute
+        total_steps, batch_size = phases[-1].end, job.recipe.batch_size
+        total_batches = phases[-1].images_seen(total_steps) // batch_size
+        look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         step = FullStep(job, state)
-        interval, saved = (time.monotonic(), state.step), time.monotonic()
-        phase_end = 0
+        begun, images_before, saved = time.monotonic(), None, time.monotonic()
+        watch = DataWatch(compute, note=self.progress.note, advice=self.feed.advice)
         for phase in phases:
-            phase_end += phase.steps
-            if state.step >= phase_end:
+            if state.step >= phase.end:
                 continue
-            state.network.dropout.p = phase.dropout
-            for batch, labels in self.feed.train_batches(phase, start=state.step, stop=phase_end, **self.part):
+            step.begin(phase)
+            batches = self.feed.train_batches(phase, start=state.step, stop=phase.end, **self.part)
+            for batch, labels in watch.timed(batches, batch_size=phase.batch_size):
+                seen = phase.images_seen(state.step)
+                if images_before is None:
+                    images_before = seen
                 pixels, targets = mix(
                     batch,
                     labels,
@@ -166,10 +185,13 @@ class _Training:
                     generator=state.mixing,
                     **self.part,
                 )
-                lr = learning_rate(job.options, state.step, total_steps=total_steps, batch_size=batch_size)
+                lr = learning_rate(
+                    job.options, seen / batch_size, total_steps=total_batches, batch_size=phase.batch_size
+                )
                 loss = step(pixels, targets, lr)
                 at_end = state.step == total_steps
-                evaluates = at_end or state.step % self.steps_per_epoch == 0
+                epochs = (seen + phase.batch_size) // self.images_per_epoch
+                evaluates = at_end or epochs > seen // self.images_per_epoch
                 if state.step % look_every and not evaluates:
                     continue
                 now = Now(
@@ -177,7 +199,7 @@ class _Training:
                     total_steps=total_steps,
                     phase=phase,
                     phases=phases,
-                    batch_size=batch_size,
+                    batch_size=phase.batch_size,
                     loss=float(loss),
                 )
                 self.progress.step(now)
@@ -188,10 +210,11 @@ class _Training:
                         f"the loss was not finite at step {state.step}: give a lower learning rate (--lr)"
                     )
                 if evaluates:
-                    seconds = time.monotonic() - interval[0]
-                    rate = batch_size * (state.step - interval[1]) / max(seconds, 1e-9)
-                    self._evaluate(phase, lr, rate)
-                    interval = (time.monotonic(), state.step)
+                    seen += phase.batch_size
+                    rate = (seen - images_before) / max(time.monotonic() - begun, 1e-9)
+                    self._evaluate(phase, lr, rate, watch.share())
+                    begun, images_before = time.monotonic(), seen
+                    watch.restart()
                 if evaluates or stops or saves:
                     self._save()
                     saved = time.monotonic()
@@ -208,10 +231,19 @@ class _Training:
 
     def _save(self) -> None:
         state = self.state.to_dict(self._seconds())
+        self._collect_skipped()
         if self.group.is_first:
             self.place.checkpoints.save(self.state.step, state, best_step=self.state.best_step)
 
-    def _evaluate(self, phase: Phase, lr: float, images_per_s: float) -> None:
+    def _collect_skipped(self) -> None:
+        """Give the first process what the others could not read."""
+        mine, self.skipped = self.skipped, []
+        for found in self.group.gather(mine)[1:]:
+            if self.group.is_first:
+                for split, faults in found:
+                    self.feed.skipped.add(split, faults)
+
+    def _evaluate(self, phase: Phase, lr: float, images_per_s: float, data_wait: float) -> None:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         (loss_sum,) = self.group.sum(float(state.loss_sum))
@@ -223,7 +255,7 @@ class _Training:
             state.best_step, state.best_accuracy = state.step, averaged
         metrics = Metrics(
             step=state.step,
-            epoch=state.step * self.job.recipe.batch_size / self.feed.counts["train"],
+            epoch=phase.images_seen(state.step) / self.feed.counts["train"],
             phase=phase.index,
             image_size=phase.image_size,
             lr=lr,
@@ -231,6 +263,7 @@ class _Training:
             accuracy=raw,
             ema_accuracy=averaged,
             images_per_s=images_per_s,
+            data_wait=data_wait,
             seconds=self._seconds(),
         )
         if self.group.is_first:
@@ -246,6 +279,7 @@ class _Training:
             found = accuracy(network, self.feed.eval_batches(split, **self.part), self.job.compute)
             correct, count = self.group.sum(*found)
             shares.append(correct / count)
+        self._collect_skipped()
         self.state.network.train()
         return shares[0], shares[1]
 
@@ -267,5 +301,5 @@ class _Training:
             params=self.job.arch.params,
         )
         if self.group.is_first:
-            self.place.finish(self.state.average.network, self.job, result)
+            self.place.finish(self.state.average.network, self.job, result, self.feed.model_data)
         return result

@@ -4,6 +4,7 @@ Of several, each holds the whole state, and all make the same steps: torch's Dis
 of their gradients. What only one process can know (a signal, a clock, a lost loss) is agreed on before it is acted on.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -44,7 +45,11 @@ class Group:
     def wrap(self, network: nn.Module) -> nn.Module:
         """What to call in place of `network`, so that a backward pass leaves the mean gradient in its weights. Weights,
         and batch norms' running statistics before each step, are the first process's."""
-        return network if self.world == 1 else DistributedDataParallel(network, gradient_as_bucket_view=True)
+        if self.world == 1:
+            return network
+        # Of a 1x1 kernel in channels_last, whose strides over one pixel mean nothing.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+        return DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def sum(self, *numbers: float) -> list[float]:
         """Each number summed over the processes."""

@@ -3,9 +3,9 @@
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
-from nas.data import DATASETS, DataConfig
+from nas.data import DataConfig, DataMode, is_folder
 from nas.device import Compute
 from nas.train.options import FullOptions
 from nas.train.origin import Init, Normalisation
@@ -17,7 +17,17 @@ from scaling import ProgressiveRecipe
 from search_space import ArchSpec, parse_json
 from search_space.spec import check_integer
 
-__all__ = ["CONFIG", "RESULT", "TrainConfig", "TrainJob", "TrainResult", "read_config", "read_job", "read_result"]
+__all__ = [
+    "CONFIG",
+    "RESULT",
+    "TrainConfig",
+    "TrainJob",
+    "TrainResult",
+    "read_config",
+    "read_job",
+    "read_record",
+    "read_result",
+]
 
 CONFIG, RESULT = "config.json", "result.json"
 SCHEMA_VERSION = 1
@@ -40,6 +50,9 @@ class TrainJob:
         seed: of the weights, the order of images, augmentation and dropout.
         init: the weights that it starts from; None is fresh ones.
         normalisation: of pixels; None is by the mean and the spread of the images that are trained on.
+        data_mode: whether images come from the cache or are decoded as they are needed, then cropped in their own
+            resolution.
+        max_corrupt: share of a split's images that may be unreadable: they are skipped. More end the training.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
@@ -53,6 +66,8 @@ class TrainJob:
     seed: int = 0
     init: Init | None = None
     normalisation: Normalisation | None = None
+    data_mode: DataMode = "cache"
+    max_corrupt: float = 0.01
 
     def __post_init__(self) -> None:
         largest = self.recipe.train_size.last
@@ -61,7 +76,18 @@ class TrainJob:
                 f"TrainJob.data.image_size must be the recipe's largest train size {largest}, got "
                 f"{self.data.image_size}"
             )
+        if self.options.accumulate > self.recipe.batch_size:
+            raise ValueError(
+                f"TrainJob.options.accumulate must be at most the batch size {self.recipe.batch_size}, got "
+                f"{self.options.accumulate}"
+            )
         check_integer("TrainJob", "seed", self.seed, 0, (1 << 31) - 1)
+        if self.data_mode not in get_args(DataMode):
+            raise ValueError(
+                f"TrainJob.data_mode must be one of {', '.join(get_args(DataMode))}, got {self.data_mode!r}"
+            )
+        if not 0 <= self.max_corrupt < 1:
+            raise ValueError(f"TrainJob.max_corrupt must be at least 0 and below 1, got {self.max_corrupt}")
 
     @property
     def eval_data(self) -> DataConfig:
@@ -70,7 +96,7 @@ class TrainJob:
 
     def anchored(self) -> "TrainJob":
         """The same with absolute paths: a later session runs in another folder."""
-        place = self.data.data if self.data.data in DATASETS else str(_absolute(Path(self.data.data)))
+        place = str(_absolute(Path(self.data.data))) if is_folder(self.data.data) else self.data.data
         init = self.init and replace(self.init, path=str(_absolute(Path(self.init.path))))
         return replace(self.with_data(place, self.data.root and _absolute(self.data.root)), init=init)
 
@@ -82,8 +108,10 @@ class TrainJob:
         return self.length.in_steps(num_images, self.recipe.batch_size)
 
     def phases(self, total_steps: int) -> tuple[Phase, ...]:
-        grow = fixed if self.options.growth == "fixed" else phases
-        return grow(self.recipe, total_steps)
+        """Of a training that takes `total_steps` batches of the recipe's size."""
+        if self.options.growth == "fixed":
+            return fixed(self.recipe, total_steps)
+        return phases(self.recipe, total_steps, grow_batch=self.options.grow_batch)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +188,12 @@ def read_job(folder: Path) -> TrainJob:
 def read_result(folder: Path) -> TrainResult | None:
     """What came of the training in `folder`, None where it has not ended."""
     path = folder / RESULT
-    return _parse(TrainResult, _read(path), path) if path.exists() else None
+    return read_record(TrainResult, path) if path.exists() else None
+
+
+def read_record(kind: type[Record], path: Path) -> Record:
+    """The record of this kind that a file of a training's folder holds; RunError where it is damaged."""
+    return _parse(kind, _read(path), path)
 
 
 def _absolute(path: Path) -> Path:

@@ -21,7 +21,7 @@ ONE_CYCLE_WARMUP, ONE_CYCLE_START = 0.2, 1 / 25
 DEFAULTS: Mapping[OptimizerName, Mapping[str, Any]] = {
     "rmsprop": {"lr": 0.016, "rate": "staircase", "weight_decay": 1e-5},
     "sgd": {"lr": 0.4, "rate": "one-cycle", "weight_decay": 5e-4},
-    "adamw": {"lr": 0.004, "rate": "cosine", "weight_decay": 0.05},
+    "adamw": {"lr": 0.008, "rate": "cosine", "weight_decay": 0.05},
 }
 """Each optimizer's own settings. RMSProp's are the paper's."""
 
@@ -60,6 +60,11 @@ class FullOptions:
             TensorFlow's. The paper has 0.01, its released code 0.1.
         growth: `fixed` trains with the recipe's last values from the first step on.
         sync_bn: batch norms of several workers take their statistics over the whole batch, not each over its part.
+        grow_batch: batches of small images are larger, up to four times, so that no step has more pixels than those of
+            the last phase; as many images are seen in fewer steps, at a learning rate in proportion.
+        accumulate: parts that a batch is computed in, one after the other: less memory, the same gradient, but for
+            batch norm, whose statistics are a part's.
+        compile: by torch.compile, anew for each phase. On a CPU it needs a C++ compiler.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
@@ -78,7 +83,10 @@ class FullOptions:
     random_erasing: float = 0.0
     bn_momentum: float = 0.1
     growth: Growth = "progressive"
+    grow_batch: bool = False
     sync_bn: bool = False
+    accumulate: int = 1
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (("optimizer", OptimizerName), ("rate", RateSchedule), ("growth", Growth)):
@@ -103,6 +111,10 @@ class FullOptions:
                 raise ValueError(f"FullOptions.{name} must be above 0 and at most 1, got {value}")
         if not 0 <= self.randaugment_layers <= 16:
             raise ValueError(f"FullOptions.randaugment_layers must be from 0 to 16, got {self.randaugment_layers}")
+        if self.accumulate < 1:
+            raise ValueError(f"FullOptions.accumulate must be at least 1, got {self.accumulate}")
+        if self.grow_batch and self.growth == "fixed":
+            raise ValueError("FullOptions.grow_batch must be False where growth is fixed: no image is small")
 
     @classmethod
     def of(cls, optimizer: OptimizerName, **changes: Any) -> Self:
@@ -117,8 +129,8 @@ class FullOptions:
         return cls.of(optimizer, **{"lr": lr, **_FINE_TUNE, **changes})
 
 
-def learning_rate(options: FullOptions, step: int, *, total_steps: int, batch_size: int) -> float:
-    """The learning rate of step `step` (from 0) of `total_steps`.
+def learning_rate(options: FullOptions, step: float, *, total_steps: int, batch_size: int) -> float:
+    """The learning rate of step `step` (from 0) of `total_steps`. Where batches grow, both count batches of one size.
 
     `staircase` is the paper's for 350 epochs, stretched or shrunk with the training: up a line over the first 5, and
     x0.97 every 2.4, counted from the start. `cosine` has the same way up and then goes down to 0. `one-cycle` rises

@@ -1,7 +1,7 @@
 """Progressive learning: image size and regularisation that grow from phase to phase.
 
 Algorithm 1 of EfficientNetV2 (arXiv 2104.00298): of M phases, phase i has S_0 + (S_e - S_0) x i / (M - 1) as its image
-size, and every other setting likewise; each takes a share 1/M of the steps. No torch here.
+size, and every other setting likewise; each takes a share 1/M of the images. No torch here.
 """
 
 from dataclasses import dataclass, replace
@@ -12,6 +12,8 @@ from scaling import ProgressiveRecipe, Ramp, SizeRamp
 __all__ = ["Growth", "Phase", "fixed", "phases"]
 
 Growth = Literal["progressive", "fixed"]
+
+MAX_BATCH_GROWTH = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,9 @@ class Phase:
         randaugment: magnitude, where 10 is the strength of its authors' 10.
         mixup, cutmix: alpha of the beta distribution; 0 is none.
         dropout: probability before the classifier.
+        batch_size: images in a step.
         steps: optimizer steps in it.
+        first_step, first_image: steps done and images seen before it.
     """
 
     index: int
@@ -33,11 +37,26 @@ class Phase:
     mixup: float
     cutmix: float
     dropout: float
+    batch_size: int
     steps: int
+    first_step: int = 0
+    first_image: int = 0
+
+    @property
+    def end(self) -> int:
+        """Steps done after it."""
+        return self.first_step + self.steps
+
+    def images_seen(self, step: int) -> int:
+        """Of the whole training, after `step` steps of it."""
+        return self.first_image + (step - self.first_step) * self.batch_size
 
 
-def phases(recipe: ProgressiveRecipe, total_steps: int) -> tuple[Phase, ...]:
+def phases(recipe: ProgressiveRecipe, total_steps: int, *, grow_batch: bool = False) -> tuple[Phase, ...]:
     """The recipe's phases, `total_steps` // M steps each and the remainder in the last. One phase has the last values.
+
+    With `grow_batch` a phase has the recipe's batch size times a whole number, at most 4, with which a step has no more
+    pixels than one of the last phase, and fewer steps for as many images.
 
     Raises:
         ValueError: for fewer steps than phases.
@@ -46,18 +65,25 @@ def phases(recipe: ProgressiveRecipe, total_steps: int) -> tuple[Phase, ...]:
     if total_steps < count:
         raise ValueError(f"total_steps must be at least 1 for each of {count} phases, got {total_steps}")
     each = total_steps // count
-    return tuple(
-        Phase(
+    found: list[Phase] = []
+    for index in range(count):
+        image_size = _size(recipe.train_size, index, count)
+        times = min(MAX_BATCH_GROWTH, recipe.train_size.last**2 // image_size**2) if grow_batch else 1
+        steps = each if index < count - 1 else total_steps - each * (count - 1)
+        phase = Phase(
             index=index,
-            image_size=_size(recipe.train_size, index, count),
+            image_size=image_size,
             randaugment=_value(recipe.randaugment, index, count),
             mixup=_value(recipe.mixup, index, count),
             cutmix=_value(recipe.cutmix, index, count),
             dropout=_value(recipe.dropout, index, count),
-            steps=each if index < count - 1 else total_steps - each * (count - 1),
+            batch_size=recipe.batch_size * times,
+            steps=max(1, round(steps / times)),
+            first_step=found[-1].end if found else 0,
+            first_image=found[-1].images_seen(found[-1].end) if found else 0,
         )
-        for index in range(count)
-    )
+        found.append(phase)
+    return tuple(found)
 
 
 def fixed(recipe: ProgressiveRecipe, total_steps: int) -> tuple[Phase, ...]:

@@ -36,6 +36,7 @@ class TrainState:
     network: on the device, in training mode.
     average: of its weights.
     optimizer: of its weights.
+    scaler: of the losses, in float16; else it does nothing.
     mixing: what mixup and CutMix draw from, the same in all processes. Dropout and stochastic depth draw from torch's
         own generator, which is another in each process. The order of images and their augmentation need no state: they
         follow from the seed and the step.
@@ -60,6 +61,7 @@ class TrainState:
         self.network.train()
         self.average = Average(self.network, job.options.ema_decay)
         self.optimizer = full_optimizer(self.network, job.options)
+        self.scaler = torch.amp.GradScaler(enabled=job.compute.dtype == "float16")
         self.mixing = torch.Generator().manual_seed(job.seed + 1)
         self.step = 0
         self.loss_sum: Tensor = torch.zeros((), dtype=torch.float64, device=job.compute.device)
@@ -83,6 +85,7 @@ class TrainState:
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "mixing": self.mixing.get_state(),
             "loss_steps": self.loss_steps,
             "holdout": self.holdout,
@@ -105,6 +108,8 @@ class TrainState:
         self.network.load_state_dict(found["network"])
         self.average.network.load_state_dict(found["average"])
         self.optimizer.load_state_dict(found["optimizer"])
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(found["scaler"])
         self.mixing.set_state(found["mixing"])
         each = [found, *found.get("others", [])]
         if self.group.rank < len(each):

@@ -1,9 +1,13 @@
 """One optimizer step of a final training."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.train.job import TrainJob
+from nas.train.schedule import Phase
 from nas.train.state import TrainState
 
 __all__ = ["FullStep"]
@@ -15,23 +19,43 @@ class FullStep:
     def __init__(self, job: TrainJob, state: TrainState) -> None:
         self._job, self._state = job, state
         self._weights = list(state.network.parameters())
-        self._forward: nn.Module = state.group.wrap(state.network)
+        # What trains may be compiled; what is evaluated and saved is the network itself.
+        self._forward: Callable[[Tensor], Tensor] = state.group.wrap(state.network)
+        if job.options.compile:
+            self._forward = torch.compile(state.network, dynamic=False, fullgraph=True)
+
+    def begin(self, phase: Phase) -> None:
+        """Set what a phase sets in the network; what was compiled for another is dropped."""
+        self._state.network.dropout.p = phase.dropout
+        if self._job.options.compile:
+            torch.compiler.reset()
 
     def __call__(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
         """Train on `images` (B, 3, S, S) and `targets` (B, classes); the mean loss, detached, still on the device."""
         state, options = self._state, self._job.options
-        with self._job.compute.autocast():
-            logits = self._forward(images)
-            loss = functional.cross_entropy(logits, targets, label_smoothing=options.label_smoothing)
         state.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = torch.zeros((), device=images.device)
+        parts = options.accumulate
+        for some, theirs in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            loss += self._backward(some, theirs, share=len(some) / len(images))
         if options.clip_norm is not None:
+            state.scaler.unscale_(state.optimizer)
             nn.utils.clip_grad_norm_(self._weights, options.clip_norm)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
-        state.optimizer.step()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
         state.average.update(state.step)
         state.step += 1
-        state.loss_sum += loss.detach()
+        state.loss_sum += loss
         state.loss_steps += 1
+        return loss
+
+    def _backward(self, images: Tensor, targets: Tensor, *, share: float) -> Tensor:
+        """Add the gradient of this share of a batch; its share of the mean loss, detached."""
+        state, options = self._state, self._job.options
+        with self._job.compute.autocast():
+            logits = self._forward(images)
+            loss = functional.cross_entropy(logits, targets, label_smoothing=options.label_smoothing) * share
+        state.scaler.scale(loss).backward()
         return loss.detach()

@@ -69,7 +69,7 @@ def last_step(run: Path) -> int:
 
 def lines(run: Path) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{key: line[key] for key in line if key not in ("seconds", "images_per_s")} for line in found]
+    return [{key: line[key] for key in line if key not in ("seconds", "images_per_s", "data_wait")} for line in found]
 
 
 def test_killed_in_each_phase_it_ends_with_the_same_bits(train: Trainings, folder: Path) -> None:

@@ -58,3 +58,39 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_arch: ArchSpec, digits_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training of 60 steps that has ended, on digits of 8 pixels, with several checkpoints. Tests that
+    change it do so to a copy."""
+    from nas.data import DataConfig
+    from nas.device import Compute
+    from nas.train import FullOptions, TrainJob, TrainLength, train_full
+    from scaling import ProgressiveRecipe, Ramp, SizeRamp
+
+    recipe = ProgressiveRecipe(
+        train_size=SizeRamp(8, 8),
+        eval_size=8,
+        randaugment=Ramp(0, 0),
+        mixup=Ramp(0, 0),
+        cutmix=Ramp(0, 0),
+        dropout=Ramp(0.1, 0.1),
+        stochastic_depth=0.0,
+        batch_size=64,
+        epochs=3,
+        phases=1,
+    )
+    job = TrainJob(
+        arch=tiny_arch,
+        recipe=recipe,
+        options=FullOptions.of("sgd", min_crop_area=0.5),
+        data=DataConfig(data="digits", image_size=8),
+        length=TrainLength(steps=60),
+        compute=Compute(),
+    )
+    folder = tmp_path_factory.mktemp("finished") / "finished"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_CACHE_DIR", str(digits_cache))
+        train_full(job, folder)
+    return folder

@@ -41,13 +41,16 @@ def test_other_devices_are_refused(device: str) -> None:
 
 
 def test_the_other_rules_of_compute() -> None:
-    with pytest.raises(ValueError, match=r"Compute\.dtype must be one of float32, bfloat16, got 'float16'"):
-        Compute(dtype="float16")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"Compute\.dtype must be one of float32, bfloat16, float16, got 'int8'"):
+        Compute(dtype="int8")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="float16 must be on a CUDA device, got device 'cpu'"):
+        Compute(dtype="float16")
+    assert Compute(device="cuda", dtype="float16").dtype == "float16"
     with pytest.raises(ValueError, match=r"Compute\.threads must be at least 1, got 0"):
         Compute(threads=0)
 
 
-def test_autocast_is_for_bfloat16_alone() -> None:
+def test_autocast_is_not_for_float32() -> None:
     layer, images = nn.Linear(4, 2), torch.ones(3, 4)
     with Compute().autocast():
         assert layer(images).dtype == torch.float32

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import timm
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.efficientnet import EfficientNet, FusedMBConvConfig, MBConvConfig
 
 from search_space.catalog import architecture
-from search_space.convert import from_timm, from_torchvision, library_of, rename_tensors
+from search_space.convert import from_timm, from_torchvision, library_of, rename_tensors, to_torchvision
 from search_space.network import Network, build_network
-from search_space.spec import ArchSpec
+from search_space.spec import ArchSpec, HeadSpec, StageSpec, StemSpec
 
 TORCHVISION = {
     **{f"efficientnetv2_{size}": f"efficientnet_v2_{size}" for size in "sml"},
@@ -70,7 +72,8 @@ def random_images(size: int, num_images: int = 3) -> Tensor:
 
 
 def assert_same_logits(model: nn.Module, network: Network, size: int) -> None:
-    images = random_images(size)
+    """In float64: of such weights a deep model makes of a change in the seventh digit one in the first."""
+    model, network, images = model.double(), network.double(), random_images(size).double()
     with torch.inference_mode():
         expected, logits = model(images), network(images)
     assert expected.std(0).max() > 0.1 * expected.abs().max(), "the images do not show in the logits"
@@ -275,7 +278,7 @@ def test_what_no_weight_shows_is_checked(spoil: Callable[[nn.Module], None], mes
 def test_models_of_another_kind_are_refused(models: dict[str, nn.Module]) -> None:
     with pytest.raises(ValueError, match=r"from_timm.model must be its EfficientNet, got torchvision"):
         from_timm(models["torchvision"], S)
-    with pytest.raises(ValueError, match=r"from_torchvision.model must be its EfficientNet or MobileNetV2, got timm"):
+    with pytest.raises(ValueError, match=r"must be torchvision's EfficientNet or MobileNetV2, got timm"):
         from_torchvision(models["timm"], B0)
     with torch.device("meta"):
         headless = timm.create_model("tf_efficientnetv2_b0", num_classes=0)
@@ -325,3 +328,69 @@ def test_whose_names_they_are(models: dict[str, nn.Module]) -> None:
         resnet = torchvision.models.resnet18()
     with pytest.raises(ValueError, match="but has others, 'bn1"):
         library_of(resnet.state_dict())
+
+
+# The way back
+
+
+MINI = ArchSpec(
+    stem=StemSpec(width=8),
+    stages=(
+        StageSpec(op="fused_mbconv", width=8, depth=1),
+        StageSpec(op="fused_mbconv", width=16, depth=2, stride=2, expansion=4),
+        StageSpec(op="mbconv", width=24, depth=2, kernel=5, stride=2, expansion=4, se_ratio=0.25),
+    ),
+    head=HeadSpec(width=32, num_classes=7),
+)
+
+
+def torchvisions_mini(eps: float = 1e-3) -> nn.Module:
+    settings = [
+        FusedMBConvConfig(1, 3, 1, 8, 8, 1),
+        FusedMBConvConfig(4, 3, 2, 8, 16, 2),
+        MBConvConfig(4, 5, 2, 16, 24, 2),
+    ]
+    norm = partial(nn.BatchNorm2d, eps=eps)
+    return EfficientNet(settings, dropout=0.2, norm_layer=norm, last_channel=32, num_classes=7)
+
+
+def test_ours_in_torchvisions_network_has_equal_logits() -> None:
+    network = from_library(lambda: build_network(MINI))
+    assert isinstance(network, Network)
+    with torch.device("meta"):
+        shape = torchvisions_mini()
+    state = to_torchvision(network, shape)
+    model = torchvisions_mini().eval()
+    model.load_state_dict(state, strict=True)
+    assert_same_logits(model, network, size=33)
+    before = network.classifier.bias.clone()
+    state["classifier.1.bias"].add_(1)
+    assert torch.equal(network.classifier.bias, before), "the tensors are copies"
+
+
+@pytest.mark.parametrize("build", [lambda: from_library(torchvisions_mini), lambda: torchvision_model("mobilenet_v2")])
+def test_there_and_back_is_where_it_was(build: Callable[[], nn.Module]) -> None:
+    model = build()
+    network = from_torchvision(model, MINI if type(model).__name__ == "EfficientNet" else MOBILE)
+    back, theirs = to_torchvision(network, model), model.state_dict()
+    assert back.keys() == theirs.keys()
+    for name, tensor in back.items():
+        assert torch.equal(tensor, theirs[name]), name
+
+
+@pytest.mark.parametrize(
+    ("arch", "eps", "message"),
+    [
+        (MINI.with_num_classes(8), 1e-3, "the model's classes must be 8, got 7"),
+        (MINI, 1e-5, "the model's norm_eps must be 0.001, got 1e-05"),
+        (replace(MINI, padding="same"), 1e-3, "the model's padding must be same, got symmetric"),
+        (change(MINI, 2, width=24), 1e-3, r"stage 2 .*, layer 1, project: out_channels .* must be 24, got 16"),
+        (change(MINI, 3, depth=3), 1e-3, "stage 3 has 2 layers in the model, 3 in the architecture"),
+        (replace(MINI, activation="relu"), 1e-3, "the stem: the model's 'features.0.2' must be a ReLU, got SiLU"),
+    ],
+)
+def test_another_network_is_none_of_torchvisions(arch: ArchSpec, eps: float, message: str) -> None:
+    with torch.device("meta"):
+        model = torchvisions_mini(eps)
+    with pytest.raises(ValueError, match=message):
+        to_torchvision(build_network(arch), model)

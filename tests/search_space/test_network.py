@@ -1,6 +1,7 @@
 """A built network is what its ArchSpec says: parameters, MACs, weights, stochastic depth."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torchvision.ops import StochasticDepth
 from search_space.blocks import BLOCKS, BuildOptions, Conv2d, ConvNormAct, FusedMBConv, MBConv, SqueezeExcite
 from search_space.network import Network, build_network
 from search_space.ops import OPS
-from search_space.spec import ArchSpec, BlockSpec, HeadSpec, StageSpec, StemSpec
+from search_space.spec import ArchSpec, BlockSpec, HeadSpec, Padding, StageSpec, StemSpec
 
 TINY = ArchSpec(
     stem=StemSpec(width=8),
@@ -251,6 +252,33 @@ def test_an_identity_that_does_nothing_is_left_out() -> None:
     images = torch.randn(1, 8, 4, 4)
     nothing = BlockSpec("identity", 8, 8, kernel=1, expansion=1, stride=1, se_ratio=0.0)
     assert BLOCKS["identity"](nothing, BuildOptions(), 0.5)(images) is images
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (5, 1), (3, 2)])
+@pytest.mark.parametrize("padding", get_args(Padding))
+def test_depthwise_convolutions_are_torchs(kernel: int, stride: int, size: int, padding: Padding) -> None:
+    """Values and gradients in training, of images smaller than the kernel too; in autocast they are as near as bfloat16
+    comes to them, and bfloat16 themselves."""
+    conv = Conv2d(16, 16, kernel, BuildOptions(padding=padding), stride=stride, groups=16).double()
+    images = torch.randn(2, 16, size, size, dtype=torch.float64, requires_grad=True)
+    outputs = [conv(images), conv.eval()(images)]
+    gradients = [torch.autograd.grad(output.square().sum(), [images, conv.weight]) for output in outputs]
+    torch.testing.assert_close(outputs[0], outputs[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
+    conv.train().float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = conv(images.to(torch.bfloat16))
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), outputs[0].detach(), rtol=0.05, atol=0.1)
+
+
+def test_squeeze_excite_has_the_gradient_of_its_formula() -> None:
+    layer = SqueezeExcite(8, 2, BuildOptions()).double()
+    images = torch.randn(3, 8, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(layer, images)
+    gate = layer.expand(F.silu(layer.reduce(images.mean((2, 3), keepdim=True))))
+    torch.testing.assert_close(layer(images), images * gate.sigmoid())
 
 
 @pytest.mark.parametrize(("size", "offset"), [(6, 1), (7, 0)])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from nas.cli.describe import parts
 from search_space import ARCHITECTURES, architecture
+from search_space.stage_costs import parts
 
 Nas = Callable[..., Any]
 

@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def test_a_network_is_trained_and_the_folder_is_whole(nas: Nas, tiny: str, tiny_
     assert (run / "model.safetensors").stat().st_size > 4 * tiny_arch.params
     assert ArchSpec.from_json((run / "arch.json").read_text()) == tiny_arch
     assert "digits: 10 classes, 16x16 pixels" in said.err
+    assert "data mode cache: the images are in memory anyway" in said.err
     assert "averaged" in said.err
     config = json.loads((run / "config.json").read_text())
     assert config["environment"]["versions"]["torch"]
@@ -101,11 +102,18 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
         (("tiny.json", "--threads", "4096"), "threads must be at most"),
         (("tiny.json", "--recipe", "none.json"), "none.json: No such file"),
         (("tiny.json", "--image-size", "16", "--out", ".x"), "must not begin with . or -, got '.x'"),
+        (("tiny.json", *QUICK, "--loader-workers", "-1"), "--loader-workers must be from 0 to 256, got -1"),
+        (("tiny.json", *QUICK, "--image-size", "16", "--max-corrupt", "1"), "at least 0 and below 1, got 1.0"),
+        (
+            ("tiny.json", "--image-size", "16", "--data", "torchvision:Flower102"),
+            "did you mean torchvision:Flowers102?",
+        ),
         (("tiny.json", "--workers", "two"), "workers must be a number (4) or MIN:MAX (2:4), got 'two'"),
         (("tiny.json", "--workers", "0"), "workers must be from 1 to 4096, the least before the most, got 0"),
         (("tiny.json", "--workers", "3:2"), "the least before the most, got 3:2"),
         (("tiny.json", "--image-size", "16", "--workers", "3"), "must be a multiple of 12 with 3 workers"),
         (("tiny.json", "--image-size", "16", "--batch-size", "40", "--workers", "1:5"), "got 40"),
+        (("tiny.json", "--image-size", "16", "--workers", "2", "--compile"), "--compile must be left out"),
         (("tiny.json", "--sync-bn"), "--sync-bn has no effect on 1 worker: give --workers too"),
         (("tiny.json", "--address", "auto"), "--address has no effect on 1 worker"),
         (("--resume", "gone"), "no run 'gone'"),
@@ -180,7 +188,7 @@ def test_without_a_recipe_a_published_network_has_its_own(
 
 def now(step: int = 5) -> Now:
     phases = tuple(
-        Phase(index=index, image_size=size, randaugment=0, mixup=0, cutmix=0, dropout=0, steps=10)
+        Phase(index=index, image_size=size, randaugment=0, mixup=0, cutmix=0, dropout=0, batch_size=8, steps=10)
         for index, size in enumerate((10, 20))
     )
     return Now(step=step, total_steps=20, phase=phases[step > 10], phases=phases, batch_size=8, loss=1.25)
@@ -190,6 +198,9 @@ def test_work_left_counts_pixels() -> None:
     assert work_left(now(5)) == 5 + 10 * 4
     assert work_left(now(15)) == 5
     assert work_left(now(20)) == 0
+    grown = now(5)
+    first, last = replace(grown.phases[0], batch_size=32), grown.phases[1]
+    assert work_left(replace(grown, phase=first, phases=(first, last))) == 5 + 10
 
 
 def test_the_live_line() -> None:
@@ -208,6 +219,7 @@ def test_the_live_line() -> None:
                 accuracy=0.5,
                 ema_accuracy=0.25,
                 images_per_s=9.0,
+                data_wait=0.1,
                 seconds=1.0,
             )
         )
@@ -219,7 +231,8 @@ def test_the_live_line() -> None:
     assert shown.endswith(" left")
 
 
-def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", ["cache", "stream"])
+def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, mode: str) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -229,12 +242,16 @@ def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, monkeypatch: pytes
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray((digits.images[row] * 15).astype("uint8")).save(place / f"{row}.png")
     options = ("--steps", "4", "--batch-size", "16", "--image-size", "16", "--out", "a")
-    assert nas("train", tiny, "--data", "here", *options).code == 0
+    options = (*options, "--data-mode", mode, "--loader-workers", "0")
+    said = nas("train", tiny, "--data", "here", *options)
+    assert said.code == 0, said.err
+    assert ("--loader-workers has no effect" in said.err) is (mode == "cache")
+    assert job_of("a").data_mode == mode
     Path("runs/a/result.json").unlink()
     (folder / "here").rename(folder / "there")
     said = nas("train", "--resume", "a")
     assert (said.code, "does not exist" in said.err) == (2, True)
-    said = nas("train", "--resume", "a", "--data", "there")
+    said = nas("train", "--resume", "a", "--data", "there", "--loader-workers", "0")
     assert said.code == 0, said.err
     (folder / "there/test/0").joinpath("more.png").write_bytes(next((folder / "there/test/1").iterdir()).read_bytes())
     said = nas("train", "--resume", "a", "--data", "there")
@@ -257,12 +274,13 @@ def test_every_option_of_a_training_can_be_typed(nas: Nas, tiny: str) -> None:
         "cutout": 0.25,
         "random_erasing": 0.5,
         "growth": "fixed",
+        "accumulate": 2,
     }
     options = [part for name, value in typed.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     said = nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a", "--normalisation", "0.3:0.4", *options)
     assert said.code == 0, said.err
     job = job_of("a")
-    assert asdict(job.options) == {**typed, "sync_bn": False}, "which is of several workers"
+    assert asdict(job.options) == {**typed, "grow_batch": False, "compile": False, "sync_bn": False}
     assert job.normalisation == Normalisation.parse("0.3:0.4")
 
 

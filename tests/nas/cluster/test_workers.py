@@ -6,6 +6,7 @@ import pytest
 
 from nas.cluster import Cluster, Node, Workers
 from nas.device import Compute
+from nas.train import FullOptions
 
 LAPTOP = Cluster(scratch=Path(), nodes=(Node(4, 0),))
 CLUSTER = Cluster(scratch=Path(), nodes=(Node(16, 2), Node(7, 1)))
@@ -26,11 +27,14 @@ def test_what_is_no_number_is_refused(text: str) -> None:
 
 
 def test_the_batch_must_be_shared_by_any_number_that_may_be_left() -> None:
-    Workers.parse("1:2").check(8, Compute())
+    Workers.parse("1:2").check(8, Compute(), FullOptions())
     with pytest.raises(ValueError, match="multiple of 12 with 3 workers"):
-        Workers.parse("2:4").check(16, Compute())
+        Workers.parse("2:4").check(16, Compute(), FullOptions())
     with pytest.raises(ValueError, match="cpu or cuda with several workers, got 'cuda:1'"):
-        Workers.parse("2").check(8, Compute(device="cuda:1"))
+        Workers.parse("2").check(8, Compute(device="cuda:1"), FullOptions())
+    with pytest.raises(ValueError, match="--compile must be left out"):
+        Workers.parse("2").check(8, Compute(), FullOptions(compile=True))
+    Workers.parse("1").check(7, Compute(device="cuda:1"), FullOptions(compile=True))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,22 @@ import pytest
 import torch
 
 import nas.data
-from nas.data import CropFlip, DataConfig, DeviceImages, ImageSet, eval_batches, prepare, train_batches
+from nas.data import (
+    Augment,
+    CropFlip,
+    Cutout,
+    DataConfig,
+    DeviceImages,
+    ImageSet,
+    RandAugment,
+    RandomErasing,
+    ResizedCrop,
+    eval_batches,
+    in_turn,
+    prepare,
+    train_batches,
+)
+from tests.nas.data.parts import joined
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -97,6 +112,30 @@ def test_a_stream_entered_later_goes_on_as_it_would_have(device: str) -> None:
         assert torch.equal(label, expected_label)
 
 
+@pytest.mark.parametrize(
+    "augment",
+    [
+        CropFlip(pad=2, flip=True),
+        ResizedCrop(size=6, min_area=0.3, flip=True),
+        RandAugment(magnitude=8),
+        in_turn(Cutout(side=0.5), RandomErasing(probability=0.5)),
+    ],
+)
+@pytest.mark.parametrize("world", [2, 4])
+def test_the_parts_of_several_processes_are_the_batch_of_one(device: str, augment: Augment, world: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (10, 3, 8, 8), np.uint8)
+    images = DeviceImages(
+        ImageSet(pixels=noise, rows=np.arange(10), labels=np.arange(10)), mean=MEAN, std=STD, device=device
+    )
+    whole, *parts = (
+        list(train_batches(images, batch_size=16, steps=4, generator=generator(), augment=augment, rank=r, world=w))
+        for r, w in [(0, 1), *((rank, world) for rank in range(world))]
+    )
+    for (image, label), *pieces in zip(whole, *parts, strict=True):
+        assert torch.equal(joined([labels for _, labels in pieces]), label)
+        torch.testing.assert_close(joined([batch for batch, _ in pieces]), image, atol=0.02, rtol=0)
+
+
 def test_no_global_randomness_is_touched(images: DeviceImages) -> None:
     before, numpy_before = torch.get_rng_state(), np.random.get_state()[1]
     list(train_batches(images, batch_size=4, steps=3, generator=generator(), augment=CropFlip(pad=1, flip=True)))
@@ -134,6 +173,8 @@ def test_a_set_that_is_too_large_stays_off_the_device(limit: int) -> None:
         ({"steps": -1}, "steps must be an integer of at least 0, got -1"),
         ({"start": 3}, "steps must be an integer of at least 3, got 2"),
         ({"start": -1}, "start must be an integer of at least 0, got -1"),
+        ({"rank": 2, "world": 2}, "rank must be at least 0 and below world, got rank 2 of world 2"),
+        ({"rank": 0, "world": 3}, "batch_size must be a multiple of 12 with 3 workers .*, got 2"),
     ],
 )
 def test_settings_are_checked_at_once(settings: dict[str, int], rule: str) -> None:
@@ -212,3 +253,14 @@ def test_the_door_names_what_it_has() -> None:
     assert all(getattr(nas.data, name) is not None for name in nas.data.__all__)
     with pytest.raises(AttributeError, match=r"'nas\.data' has no attribute 'loaders'"):
         nas.data.loaders  # noqa: B018
+
+
+def test_batches_of_another_size_go_on_in_the_same_stream(images: DeviceImages) -> None:
+    """3 batches of 8, then 5 of 3: nothing comes twice, nothing is left out, across the ends of epochs too."""
+    first = train_batches(images, batch_size=8, steps=3, generator=generator())
+    then = train_batches(images, batch_size=3, start=3, steps=8, offset=24 - 3 * 3, generator=generator())
+    single = train_batches(images, batch_size=1, steps=39, generator=generator())
+    seen = [label for stream in (first, then) for _, labels in stream for label in labels.tolist()]
+    assert seen == [label for _, labels in single for label in labels.tolist()]
+    with pytest.raises(ValueError, match=r"offset \+ start \* batch_size must be an integer of at least 0, got -1"):
+        train_batches(images, batch_size=3, start=1, steps=2, offset=-4, generator=generator())

@@ -27,13 +27,13 @@ from pathlib import Path
 from nas.data import DataConfig, prepare
 from nas.data import pixels
 data, log, seconds = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3])
-decode = pixels.decode_file
-def slow(path, size):
+decode = pixels.decode_square
+def slow(content, size):
     with log.open("a") as file:
         file.write("decoded\\n")
     time.sleep(seconds)
-    return decode(path, size)
-pixels.decode_file = slow
+    return decode(content, size)
+pixels.decode_square = slow
 prepared = prepare(DataConfig(data=data, image_size=8))
 print(prepared.folder, int(prepared.split("train").take(slice(None)).sum()))
 """
@@ -184,5 +184,5 @@ def test_a_mapped_array_is_read_only_and_numpys_own(tmp_path: Path) -> None:
 
 def test_an_unknown_split_is_refused(make_folder: MakeFolder) -> None:
     prepared = prepare(DataConfig(data=str(make_folder({"": 4})), image_size=8))
-    with pytest.raises(DataError, match="must be train, holdout or test, got 'val'"):
+    with pytest.raises(DataError, match="must be one of train, holdout, test, got 'val'"):
         prepared.split("val")  # type: ignore[arg-type]

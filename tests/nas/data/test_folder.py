@@ -212,14 +212,14 @@ def test_a_changed_folder_is_decoded_again(make_folder: MakeFolder) -> None:
 def test_only_the_chosen_images_are_decoded(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     from nas.data import pixels
 
-    decoded: list[str] = []
-    decode = pixels.decode_file
+    decoded: list[int] = []
+    decode = pixels.decode_square
 
-    def watch(path: str, size: int) -> np.ndarray:
-        decoded.append(path)
-        return decode(path, size)
+    def watch(content: bytes, size: int) -> np.ndarray:
+        decoded.append(size)
+        return decode(content, size)
 
-    monkeypatch.setattr(pixels, "decode_file", watch)
+    monkeypatch.setattr(pixels, "decode_square", watch)
     prepared(make_folder({"train": 10, "test": 1}), max_images=6)
     assert len(decoded) == 6 + 3
 

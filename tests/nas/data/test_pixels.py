@@ -9,7 +9,13 @@ import pytest
 from PIL import ExifTags, Image
 
 from nas.data import DataError
-from nas.data.pixels import decode_file, read_files, resize_arrays
+from nas.data.images import ArrayImages, FileImages
+from nas.data.pixels import decode_square, read_images
+from nas.data.skipped import check_share
+
+
+def decode_file(path: str, size: int) -> np.ndarray:
+    return decode_square(Path(path).read_bytes(), size)
 
 
 def halves(left: tuple[int, ...], right: tuple[int, ...], mode: str = "RGB", size: int = 16) -> Image.Image:
@@ -133,8 +139,10 @@ def test_damaged_files_are_all_named_and_counted(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     names = ["good.jpg", *contents, *["c text.jpg"] * 10]
+    (_, faults), *_ = read_images(FileImages(str(tmp_path), names), np.arange(17), 8)
+    assert [place for place, _ in faults] == list(range(1, 17))
     with pytest.raises(DataError) as caught:
-        list(read_files([str(tmp_path / name) for name in names], names, 8))
+        check_share([fault for _, fault in faults], 17, 0.0)
     message = str(caught.value)
     assert "16 of 17 are not" in message
     for said in ("a cut.jpg: image file is truncated", "b empty.png: no image", "c text.jpg: no image"):
@@ -149,8 +157,9 @@ def test_damaged_files_are_all_named_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1 of 1 are not .*\n  x\.png: .*No such file"):
-        list(read_files([str(tmp_path / "x.png")], ["x.png"], 8))
+    ((_, ((place, fault),)),) = read_images(FileImages(str(tmp_path), ["x.png"]), np.arange(1), 8)
+    assert (place, fault.name) == (0, "x.png")
+    assert "No such file" in fault.reason
 
 
 def test_order_is_that_of_the_list_over_many_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +167,8 @@ def test_order_is_that_of_the_list_over_many_chunks(tmp_path: Path, monkeypatch:
     for value in range(100):
         Image.new("L", (4, 4), value).save(tmp_path / f"{value}.png")
     order = [(37 * index) % 100 for index in range(100)]
-    chunks = list(read_files([str(tmp_path / f"{value}.png") for value in order], ["x"] * 100, 4))
+    images = FileImages(str(tmp_path), [f"{value}.png" for value in range(100)])
+    chunks = [chunk for chunk, _ in read_images(images, np.array(order), 4)]
     assert [len(chunk) for chunk in chunks] == [33, 33, 33, 1]
     assert np.concatenate(chunks)[:, 0, 0, 0].tolist() == order
 
@@ -167,8 +177,8 @@ def test_arrays_are_resized_as_torchvision_does() -> None:
     import torch
     from torchvision.transforms import v2
 
-    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    stored = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
     for size in (8, 20, 32, 48):
-        ours = np.concatenate(list(resize_arrays(images, size)))
-        theirs = v2.Resize(size, antialias=True)(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+        ours = np.concatenate([chunk for chunk, _ in read_images(ArrayImages(stored), np.arange(5), size)])
+        theirs = v2.Resize(size, antialias=True)(torch.from_numpy(stored).permute(0, 3, 1, 2)).numpy()
         np.testing.assert_allclose(ours.astype(int), theirs, atol=1)

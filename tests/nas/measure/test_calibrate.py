@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def made(made_once: Calibration) -> Calibration:
     return made_once
 
 
-@pytest.mark.parametrize("dtype", get_args(DType))
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_space_is_calibrated_kept_and_found(dtype: DType, odd_space: Space) -> None:
     setting = SETTING | {"compute": Compute(dtype=dtype), "recipe": Recipe(dropout=0.1, drop_path=0.1)}
     before = torch.get_rng_state()

@@ -3,6 +3,7 @@
 import json
 import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -56,7 +57,7 @@ class StopAt(Silent):
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: line[key] for key in line if key not in ("seconds", "images_per_s")} for line in found]
+    return [{key: line[key] for key in line if key not in ("seconds", "images_per_s", "data_wait")} for line in found]
 
 
 def final_state(folder: Path) -> dict[str, Any]:
@@ -125,7 +126,8 @@ def test_the_folder_holds_all_of_it(small_job: TrainJob, plain: Path) -> None:
 def test_the_model_is_the_average_that_was_tested(small_job: TrainJob, plain: Path) -> None:
     network = build_network(small_job.arch)
     network.load_state_dict(load_file(plain / "model.safetensors"))
-    small, large = (prepare(DataConfig(data="digits", image_size=size)) for size in (12, 14))
+    small = prepare(DataConfig(data="digits", image_size=12), splits=("train",))
+    large = prepare(DataConfig(data="digits", image_size=14))
     images = DeviceImages(large.split("test"), mean=small.mean, std=small.std)
     correct, count = accuracy(network, eval_batches(images, batch_size=100), Compute())
     result = train_full(small_job, plain)
@@ -168,6 +170,33 @@ def test_each_optimizer_goes_on_exactly(small_job: TrainJob, tmp_path: Path, opt
         if at is not None:
             with pytest.raises(Stopped):
                 train_full(job, tmp_path / name, progress=StopAt(at), checkpoint_every_s=0)
+        train_full(job, tmp_path / name)
+    assert_same_end(tmp_path / "plain", tmp_path / "stopped")
+
+
+def test_growing_batches_go_on_exactly(small_job: TrainJob, tmp_path: Path) -> None:
+    options = replace(small_job.options, grow_batch=True, accumulate=2)
+    job = replace(small_job, options=options, length=TrainLength(steps=30))
+    # 12 px against 8 px are 2.25 times the pixels, against 10 px 1.44 times.
+    assert [(phase.batch_size, phase.steps) for phase in job.phases(30)] == [(128, 5), (64, 10), (64, 10)]
+    with pytest.raises(Stopped):
+        train_full(job, tmp_path / "stopped", progress=StopAt(9), checkpoint_every_s=0)
+    for name in ("plain", "stopped"):
+        assert train_full(job, tmp_path / name).steps == 25
+    assert_same_end(tmp_path / "plain", tmp_path / "stopped")
+    # An epoch is 20 batches of 64, of which 10 went by in the first phase.
+    assert [line["step"] for line in lines(tmp_path / "plain")] == [15, 25]
+
+
+def test_a_compiled_training_goes_on_exactly(
+    small_job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    options = replace(small_job.options, compile=True, growth="fixed")
+    job = replace(small_job, options=options, length=TrainLength(steps=9))
+    with pytest.raises(Stopped):
+        train_full(job, tmp_path / "stopped", progress=StopAt(5), checkpoint_every_s=0)
+    for name in ("plain", "stopped"):
         train_full(job, tmp_path / name)
     assert_same_end(tmp_path / "plain", tmp_path / "stopped")
 

@@ -30,10 +30,11 @@ def backward(net: nn.Module, seed: int) -> None:
 
 @pytest.mark.parametrize("weight_decay", [0.0, 1e-2])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_rmsprop_is_timms(weight_decay: float, momentum: float) -> None:
+@pytest.mark.parametrize("foreach", [None, True])
+def test_rmsprop_is_timms(weight_decay: float, momentum: float, foreach: bool | None) -> None:
     mine, theirs = network(), network()
     shared: dict[str, Any] = {"lr": 0.02, "momentum": momentum, "eps": 1e-3, "weight_decay": weight_decay}
-    one = RMSpropTF(mine.parameters(), decay=0.9, **shared)
+    one = RMSpropTF(mine.parameters(), decay=0.9, foreach=foreach, **shared)
     other = TimmRMSpropTF(theirs.parameters(), alpha=0.9, **shared)
     for step in range(20):
         for net, optimizer in ((mine, one), (theirs, other)):
@@ -121,6 +122,8 @@ def test_the_average_follows_by_the_formula(decay: float) -> None:
         ({"ema_decay": 1.0}, "ema_decay must be at least 0 and below 1"),
         ({"min_crop_area": 0.0}, "min_crop_area must be above 0"),
         ({"randaugment_layers": -1}, "randaugment_layers must be from 0 to 16"),
+        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+        ({"grow_batch": True, "growth": "fixed"}, "grow_batch must be False where growth is fixed"),
         ({"growth": "random"}, "growth must be one of progressive, fixed"),
     ],
 )

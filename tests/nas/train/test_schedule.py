@@ -61,11 +61,37 @@ def test_the_released_codes_sizes() -> None:
     assert column(medium, "dropout") == [0.3] * 4
 
 
+def test_the_released_codes_strengths() -> None:
+    small, medium, large = (phases(published_recipe(name, "released"), 4) for name in ("S", "M", "L"))
+    assert column(small, "randaugment") == [5, 6.6667, 8.3333, 10]
+    assert column(medium, "randaugment") == [5, 8.3333, 11.6667, 15]
+    assert column(large, "randaugment") == [5, 10, 15, 20]
+    assert column(large, "image_size") == [192, 256, 320, 384]
+    assert column(large, "mixup") == column(large, "cutmix") == [0, 0.1667, 0.3333, 0.5]
+    assert column(small, "mixup") == column(small, "cutmix") == [0] * 4
+    assert column(small, "dropout") == [0.2] * 4
+    assert column(large, "dropout") == [0.4] * 4
+
+
 def test_one_phase_has_the_last_values() -> None:
     recipe = published_recipe("L")
     (only,) = phases(replace(recipe, phases=1), 7)
     assert (only,) == fixed(recipe, 7)
     assert (only.image_size, only.randaugment, only.mixup, only.dropout, only.steps) == (380, 25, 0.4, 0.5, 7)
+
+
+def test_batches_grow_while_images_are_small() -> None:
+    recipe = replace(published_recipe("S"), batch_size=32)
+    found = phases(recipe, 402, grow_batch=True)
+    assert column(found, "image_size") == [128, 186, 242, 300]
+    # (300 / 128)^2 is 5.5, (300 / 186)^2 is 2.6, (300 / 242)^2 is 1.5.
+    assert column(found, "batch_size") == [128, 64, 32, 32]
+    assert column(found, "steps") == [25, 50, 100, 102]
+    assert column(found, "first_step") == [0, 25, 75, 175]
+    assert column(found, "first_image") == [0, 3200, 6400, 9600]
+    assert found[1].images_seen(26) == 3264
+    assert found[-1].images_seen(found[-1].end) == 402 * 32
+    assert phases(recipe, 4, grow_batch=True)[0].steps == 1
 
 
 @given(
@@ -85,6 +111,10 @@ def test_settings_never_fall_and_steps_add_up(first: int, more: int, count: int,
         values = column(found, name)
         assert values == sorted(values)
     assert found[-1].image_size == first + more
+    for phase in phases(recipe, steps, grow_batch=True):
+        assert recipe.batch_size <= phase.batch_size <= 4 * recipe.batch_size
+        if phase.batch_size > recipe.batch_size:
+            assert phase.batch_size * phase.image_size**2 <= recipe.batch_size * recipe.train_size.last**2
     assert max(phase.steps for phase in found) - min(phase.steps for phase in found) < count
 
 

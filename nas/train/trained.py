@@ -1,0 +1,100 @@
+"""A training's model, read from its folder: the finished one, or that of a checkpoint."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nas.train.checkpoint import Checkpoints
+from nas.train.feed import Feed
+from nas.train.folder import CHECKPOINTS, MODEL
+from nas.train.init import read_weights
+from nas.train.job import RESULT, TrainConfig, TrainResult, read_config, read_record, read_result
+from nas.train.model_data import MODEL_DATA, ModelData
+from results import RunError
+from search_space import Network, build_network
+
+__all__ = ["Checkpoint", "TrainedModel", "read_trained"]
+
+Checkpoint = Literal["best", "latest"] | int
+"""The checkpoint with the best averaged weights on the held-out images, the last one, or that of a step."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """Averaged weights of a training, and what they need.
+
+    Args:
+        folder: the training's.
+        config: how it was trained.
+        data: what goes in and what comes out.
+        network: in evaluation mode, float32, on the CPU.
+        step: of the checkpoint; None for the finished model.
+        result: of the finished model; None for a checkpoint.
+    """
+
+    folder: Path
+    config: TrainConfig
+    data: ModelData
+    network: Network
+    step: int | None = None
+    result: TrainResult | None = None
+
+
+def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedModel:
+    """The model of the training in `folder`; of a checkpoint where one is asked for, the finished one where not.
+
+    Raises:
+        RunError: where it has not ended, there is no such checkpoint, or a file is missing or damaged.
+    """
+    config = read_config(folder)
+    job, step = config.job, None
+    result = read_result(folder) if checkpoint is None else None
+    if checkpoint is not None:
+        step = _step(Checkpoints(folder / CHECKPOINTS), checkpoint)
+    elif result is None:
+        raise RunError(
+            f"{folder / RESULT}: is not there: the training has not ended; nas evaluate --checkpoint takes one that "
+            "has not"
+        )
+    path = folder / MODEL if step is None else Checkpoints(folder / CHECKPOINTS).path(step)
+    weights = read_weights(path)
+    network = build_network(job.arch).eval()
+    try:
+        tensors = weights.fit(job.arch)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
+    if len(tensors["classifier.weight"]) != job.arch.head.num_classes:
+        raise RunError(f"{path}: must have the network's {job.arch.head.num_classes} classes")
+    network.load_state_dict(tensors)
+    return TrainedModel(
+        folder=folder, config=config, data=_data(folder, config), network=network, step=step, result=result
+    )
+
+
+def _step(checkpoints: Checkpoints, wanted: Checkpoint) -> int:
+    steps = checkpoints.steps()
+    if isinstance(wanted, int):
+        found: int | None = wanted
+    else:
+        state, _ = checkpoints.latest()
+        found = None if state is None else state["best_step"] if wanted == "best" else state["step"]
+    if found not in steps:
+        shown = f"those of steps {', '.join(map(str, steps))}" if steps else "none"
+        raise RunError(f"{checkpoints.folder}: no checkpoint {wanted!r}; there are {shown}")
+    return found
+
+
+def _data(folder: Path, config: TrainConfig) -> ModelData:
+    path = folder / MODEL_DATA
+    if path.exists():
+        data = read_record(ModelData, path)
+    else:
+        # A training that has not ended, or of before this file was written.
+        with closing(Feed(config.job)) as feed:
+            if feed.fingerprints != config.data:
+                raise RunError(f"{path}: is not there, and the data are not those that the training began with")
+            data = feed.model_data
+    if len(data.classes) != config.job.arch.head.num_classes:
+        raise RunError(f"{path}: must name the network's {config.job.arch.head.num_classes} classes")
+    return data
