@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import Positional, arg
 
 from nas.cli.console import print_json
 from nas.cli.runs import find_run
@@ -56,8 +56,6 @@ class Config:
     """Threads that are computed with on a CPU."""
     json: bool = False
     """One JSON document on stdout, with each class."""
-    given: Suppress[tuple[str, ...]] = ()
-    """Names of the options that were typed."""
 
 
 def run(config: Config) -> int:
