@@ -9,55 +9,27 @@ Seen (CIFAR-10, 450 steps of 64, two seeds, 2026-11-26): 0.87 of the time, and 0
 images right: so short a training misses the steps more than it gains by the time. It is not the default.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
 from statistics import mean
 
-from nas.data import DataConfig, prepare
-from nas.device import Compute
-from nas.train import FullOptions, TrainJob, TrainLength, train_full
-from scaling import ProgressiveRecipe, Ramp, SizeRamp
-from search_space import load_space
+from short_training_job import job_of, parser_of
+
+from nas.train import FullOptions, train_full
+from scaling import Ramp
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder")
-    parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--seeds", type=int, default=2)
-    arguments = parser.parse_args()
-    size = arguments.image_size
-    data = DataConfig(data=arguments.folder, image_size=size)
-    recipe = ProgressiveRecipe(
-        train_size=SizeRamp(size // 2, size),
-        eval_size=size,
-        randaugment=Ramp(1, 2),
-        mixup=Ramp(0, 0),
-        cutmix=Ramp(0, 0),
-        dropout=Ramp(0.1, 0.1),
-        stochastic_depth=0.0,
-        batch_size=arguments.batch_size,
-        epochs=1,
-        phases=3,
-    )
+    arguments = parser_of(__doc__, steps=900, seeds=2).parse_args()
+    first_size = arguments.image_size // 2
     print("| optimizer | batches | seed | CPU s | test accuracy | averaged |")
     print("| --- | --- | --- | --- | --- | --- |")
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for seed in range(arguments.seeds):
         for grows in (False, True):
-            job = TrainJob(
-                arch=load_space("efficientnetv2-tiny").reference.with_num_classes(prepare(data).num_classes),
-                recipe=recipe,
-                options=FullOptions.of("sgd", grow_batch=grows),
-                data=data,
-                length=TrainLength(steps=arguments.steps),
-                compute=Compute(),
-                seed=seed,
-            )
+            options = FullOptions.of("sgd", grow_batch=grows)
+            job = job_of(arguments, options, seed, first_size=first_size, randaugment=Ramp(1, 2), phases=3)
             sizes = " ".join(f"{phase.steps}x{phase.batch_size}" for phase in job.phases(arguments.steps))
             with tempfile.TemporaryDirectory() as folder:
                 start = time.process_time()

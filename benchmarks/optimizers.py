@@ -17,16 +17,16 @@ import time
 from statistics import mean, stdev
 
 import torch
+from short_training_job import job_of, parser_of
 from timm.optim import create_optimizer_v2
 
-from nas.data import DataConfig, mix, prepare
+from nas.data import mix
 from nas.device import Compute, set_up_process
-from nas.train import FullOptions, TrainJob, TrainLength, accuracy, learning_rate
+from nas.train import FullOptions, TrainJob, accuracy, learning_rate
 from nas.train.feed import Feed
 from nas.train.state import TrainState
 from nas.train.step import FullStep
-from scaling import ProgressiveRecipe, Ramp, SizeRamp
-from search_space import load_space
+from scaling import Ramp
 
 RATES = {
     "rmsprop": (0.008, 0.016, 0.032, 0.064),
@@ -36,30 +36,9 @@ RATES = {
 }
 
 
-def job_of(arguments: argparse.Namespace, optimizer: str, lr: float, seed: int) -> TrainJob:
-    size = arguments.image_size
-    data = DataConfig(data=arguments.folder, image_size=size)
-    recipe = ProgressiveRecipe(
-        train_size=SizeRamp(size, size),
-        eval_size=size,
-        randaugment=Ramp(2, 2),
-        mixup=Ramp(0, 0),
-        cutmix=Ramp(0, 0),
-        dropout=Ramp(0.1, 0.1),
-        stochastic_depth=0.0,
-        batch_size=arguments.batch_size,
-        epochs=1,
-        phases=1,
-    )
-    return TrainJob(
-        arch=load_space("efficientnetv2-tiny").reference.with_num_classes(prepare(data).num_classes),
-        recipe=recipe,
-        options=FullOptions.of("sgd" if optimizer == "muon" else optimizer, lr=lr),  # type: ignore[arg-type]
-        data=data,
-        length=TrainLength(steps=arguments.steps),
-        compute=Compute(),
-        seed=seed,
-    )
+def job_for(arguments: argparse.Namespace, optimizer: str, lr: float, seed: int) -> TrainJob:
+    options = FullOptions.of("sgd" if optimizer == "muon" else optimizer, lr=lr)  # type: ignore[arg-type]
+    return job_of(arguments, options, seed, first_size=arguments.image_size, randaugment=Ramp(2, 2), phases=1)
 
 
 def train(job: TrainJob, optimizer: str) -> tuple[float, float]:
@@ -85,13 +64,7 @@ def train(job: TrainJob, optimizer: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder")
-    parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--seeds", type=int, default=3)
-    arguments = parser.parse_args()
+    arguments = parser_of(__doc__, steps=300, seeds=3).parse_args()
     set_up_process(Compute())
     torch.manual_seed(0)
     print("| optimizer | lr for 256 | seed 0 | best: mean of all seeds | sd | CPU s |")
@@ -99,10 +72,10 @@ def main() -> None:
     for optimizer, rates in RATES.items():
         found = {}
         for lr in rates:
-            found[lr], seconds = train(job_of(arguments, optimizer, lr, 0), optimizer)
+            found[lr], seconds = train(job_for(arguments, optimizer, lr, 0), optimizer)
             print(f"| {optimizer} | {lr:g} | {found[lr]:.4f} | | | {seconds:.0f} |", flush=True)
         best = max(rates, key=found.__getitem__)
-        others = [train(job_of(arguments, optimizer, best, seed), optimizer)[0] for seed in range(1, arguments.seeds)]
+        others = [train(job_for(arguments, optimizer, best, seed), optimizer)[0] for seed in range(1, arguments.seeds)]
         of_all = [found[best], *others]
         print(f"| {optimizer} | {best:g} | | **{mean(of_all):.4f}** | {stdev(of_all):.4f} | |", flush=True)
 

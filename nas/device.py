@@ -7,6 +7,7 @@ torch is imported by what needs it: a driver and a worker that hand a `Compute` 
 """
 
 import ctypes
+import os
 import re
 import sys
 import time
@@ -29,6 +30,7 @@ __all__ = [
     "gpu_uuid",
     "held_bytes",
     "keep_freed_memory",
+    "num_processors",
     "set_up_process",
     "synchronize",
 ]
@@ -37,6 +39,11 @@ DType = Literal["float32", "bfloat16", "float16"]
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+
+
+def num_processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from nas.data import DataConfig
 from nas.device import Compute, DType
 from nas.text import printable
 from nas.train import TrainJob, read_job
+from nas.train.job import MODEL
 
 if TYPE_CHECKING:
     from nas.train.evaluate import Evaluation, Share
@@ -88,7 +89,7 @@ def _which(config: Config) -> "tuple[Path, Checkpoint | None]":
     if path.suffix in (".safetensors", ".pt") and path.is_file():
         if config.checkpoint is not None:
             raise ValueError("--checkpoint is of a training, and a file is given")
-        if path.name == "model.safetensors":
+        if path.name == MODEL:
             return find_run(str(path.parent)), None
         step = re.fullmatch(r"step-([0-9]{1,12})\.pt", path.name)
         if step is None:
@@ -111,11 +112,12 @@ def _data(config: Config, job: TrainJob) -> DataConfig | None:
 
 
 def _device(choice: str) -> str:
-    import torch
+    from nas.measure.report import find_device
 
-    if choice == "cuda" and not torch.cuda.is_available():
+    found = find_device(choice)
+    if found is None:
         raise ValueError("device must be cpu or auto where torch finds no GPU, got 'cuda'")
-    return "cuda" if choice != "cpu" and torch.cuda.is_available() else "cpu"
+    return found[0]
 
 
 def _document(model: "TrainedModel", data: DataConfig | None, compute: Compute, found: "Evaluation") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from nas.cli import train
 from nas.cli.console import print_note
 from nas.text import printable
 from nas.train import OptimizerName, TrainResult
+from nas.train.job import MODEL
 from results import text_table
 from scaling import Family, Member
 
@@ -96,7 +97,7 @@ def trained_text(trained: Sequence[Trained]) -> str:
             f"{100 * each.result.accuracy:.2f} %",
             f"{each.result.steps:,}",
             f"{each.result.seconds:.0f}",
-            printable(str(each.folder / "model.safetensors")),
+            printable(str(each.folder / MODEL)),
         )
         for each in trained
     ]

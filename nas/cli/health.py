@@ -119,9 +119,10 @@ def _cgroup_number(*paths: str) -> int | None:
 
 
 def _processor() -> Iterator[Check]:
+    from nas.device import num_processors
     from results.provenance import cpu_name
 
-    visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    visible = num_processors()
     quota = _cgroup_number("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
     value = f"{cpu_name()}, {visible} visible"
     allowed = quota / 100_000 if quota is not None and quota > 0 else visible

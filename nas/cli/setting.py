@@ -1,7 +1,6 @@
 """Under what `nas measure` measures: what was typed, else what the run of a RUN:TRIAL has, else what the space says."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
@@ -9,7 +8,7 @@ from typing import Annotated, TypeVar
 from tyro.conf import arg
 
 from nas.cli.arch import NamedArch
-from nas.device import Compute, DType
+from nas.device import Compute, DType, num_processors
 from nas.measure.report import Setting
 from nas.train import Recipe
 from results import Run, RunError
@@ -72,7 +71,7 @@ def find_setting(options: SettingOptions, archs: Sequence[NamedArch]) -> Setting
 
 def check_threads(threads: int) -> None:
     """Raise ValueError for more threads than there are processors."""
-    num_cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    num_cpus = num_processors()
     if threads > num_cpus:
         raise ValueError(f"threads must be at most {num_cpus}, the processors here, got {threads}")
 

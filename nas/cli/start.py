@@ -10,6 +10,7 @@ from nas.cli.runs import find_run
 from nas.data import DataError, prepare
 from nas.text import printable
 from nas.train import TrainJob, read_job
+from nas.train.job import CONFIG, MODEL
 from nas.train.origin import SUFFIXES, Init, Normalisation, Origin, adapted, normalisation
 from results import RunError
 from search_space import ArchSpec
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Start", "StartOptions", "find_start"]
 
-MODEL, CONFIG = "model.safetensors", "config.json"
 OWN = "data"
 
 

@@ -22,6 +22,7 @@ from nas.data.moments import sample_moments
 from nas.device import Compute, DType
 from nas.text import printable
 from nas.train import FINE_TUNE_STEPS, TrainJob, TrainLength, TrainResult, read_job
+from nas.train.job import CONFIG, MODEL
 from nas.train.origin import Normalisation
 from nas.train.watch_trackers import TrackerName, check_tracker
 from scaling import FAMILY_FILE, Family, Place, Preset, ProgressiveRecipe, fine_tuning_recipe
@@ -163,7 +164,7 @@ def train_job(
         print_note(f"{error}, which is kept; {how_to_go_on}")
         raise KeyboardInterrupt from error
     except KeyboardInterrupt:
-        if (folder / "config.json").exists():
+        if (folder / CONFIG).exists():
             print_note(f"what the last checkpoint holds is kept; {how_to_go_on}")
         raise
 
@@ -211,8 +212,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     folder = _new_folder(config, name)
     found = survey(data)
     print_note(found.summary())
-    mean, std = sample_moments(found)
-    normalisation = start.normalisation or Normalisation(mean=mean, std=std)
+    normalisation = start.normalisation or _own_normalisation(found)
     if start.init is not None:
         print_note(start.told(found.num_classes, normalisation))
     job = TrainJob(
@@ -231,12 +231,17 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     return job, folder
 
 
+def _own_normalisation(found: Survey) -> Normalisation:
+    mean, std = sample_moments(found)
+    return Normalisation(mean=mean, std=std)
+
+
 def _mode(config: Config, folder: Path, found: Survey, recipe: ProgressiveRecipe) -> DataMode:
     """How the images come, said with its reason where it was chosen. What a training in `folder` began with stays,
     whatever is free by now."""
     if config.data_mode != "auto":
         return config.data_mode
-    if (folder / "config.json").exists():
+    if (folder / CONFIG).exists():
         return read_job(folder).data_mode
     evaluated = recipe.eval_size
     mode, why = choose_mode(found, {"train": recipe.train_size.last, "holdout": evaluated, "test": evaluated})
@@ -321,7 +326,7 @@ def _new_folder(config: Config, name: str) -> Path:
 
 
 def _document(job: TrainJob, folder: Path, result: TrainResult) -> dict[str, Any]:
-    return {"run": str(folder), "key": job.arch.key, "model": str(folder / "model.safetensors"), **asdict(result)}
+    return {"run": str(folder), "key": job.arch.key, "model": str(folder / MODEL), **asdict(result)}
 
 
 def _text(job: TrainJob, folder: Path, result: TrainResult) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import math
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from nas.data.images import ArrayImages, Content, Images
 from nas.data.skipped import Fault
 from nas.data.source import Labels, Pixels
+from nas.device import num_processors
 from nas.text import printable
 
 __all__ = [
@@ -171,7 +171,7 @@ def read_images(images: Images, rows: Labels, size: int) -> Iterator[tuple[Pixel
         yield from ((chunk, ()) for chunk in _resize_arrays(images.pixels[rows], size))
         return
     length = _chunk_length(size)
-    num_threads = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    num_threads = min(8, num_processors())
     with ThreadPoolExecutor(num_threads) as pool:
         for start in range(0, len(rows), length):
             chosen = rows[start : start + length].tolist()

@@ -19,9 +19,9 @@ from nas.data.config import DataConfig, DataError
 from nas.data.moments import Moments, Stats
 from nas.data.pixels import read_images
 from nas.data.skipped import Fault, check_share
-from nas.data.source import Labels, Listing, Pixels, Split, check_counts
+from nas.data.source import Labels, Pixels, Split, check_counts
 from nas.data.split import HOLDOUT, num_taken, split_off
-from nas.data.survey import Selection, check_listing, select, summary
+from nas.data.survey import Selection, as_listed, select, summary
 from nas.data.table import dataset, is_folder
 from nas.text import printable
 from nas.user_folders import cache_folder
@@ -222,7 +222,7 @@ def prepare(
 
     def build(place: Path) -> dict[str, Any]:
         listing = source.list()
-        chosen = _as_listed(config, listing) if wanted is None else select(config, listing)
+        chosen = as_listed(config, listing) if wanted is None else select(config, listing)
         stored = {split: images for split, images in chosen.items() if wanted is None or split in wanted}
         return _build(place, config, listing.classes, stored, progress, max_corrupt)
 
@@ -242,11 +242,3 @@ def prepare(
         flip=row.flip,
         faults=faults,
     )
-
-
-def _as_listed(config: DataConfig, listing: Listing) -> dict[Split, Selection]:
-    """The splits as the source has them, nothing held out of train."""
-    return {
-        split: Selection(images=listing.images[split], rows=rows, labels=listing.labels[split][rows])
-        for split, rows in check_listing(config, listing).items()
-    }

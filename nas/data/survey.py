@@ -13,7 +13,7 @@ from nas.data.split import HOLDOUT, split_off, subset
 from nas.data.table import dataset, is_folder
 from nas.text import printable
 
-__all__ = ["Selection", "Survey", "check_listing", "select", "summary", "survey"]
+__all__ = ["Selection", "Survey", "as_listed", "select", "summary", "survey"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,12 +74,8 @@ def summary(config: DataConfig, num_classes: int, counts: Mapping[Split, int], o
     )
 
 
-def check_listing(config: DataConfig, listing: Listing) -> dict[Split, Labels]:
-    """The rows of each of the listing's splits that `config` takes.
-
-    Raises:
-        DataError: for too few classes or images.
-    """
+def _rows(config: DataConfig, listing: Listing) -> dict[Split, Labels]:
+    """Of each of the listing's splits, those that `config` takes."""
     classes, labels = listing.classes, listing.labels
     if len(classes) < 2:
         raise DataError(f"data must have at least 2 classes, got only {classes[0]!r}")
@@ -101,12 +97,21 @@ def check_listing(config: DataConfig, listing: Listing) -> dict[Split, Labels]:
     return rows
 
 
-def select(config: DataConfig, listing: Listing) -> dict[Split, Selection]:
-    """The images of train, holdout and test; errors as of `check_listing`."""
-    found = {
+def as_listed(config: DataConfig, listing: Listing) -> dict[Split, Selection]:
+    """The splits as the source has them, nothing held out of train.
+
+    Raises:
+        DataError: for too few classes or images.
+    """
+    return {
         split: Selection(images=listing.images[split], rows=rows, labels=listing.labels[split][rows])
-        for split, rows in check_listing(config, listing).items()
+        for split, rows in _rows(config, listing).items()
     }
+
+
+def select(config: DataConfig, listing: Listing) -> dict[Split, Selection]:
+    """The images of train, holdout and test; errors as of `as_listed`."""
+    found = as_listed(config, listing)
     if "holdout" not in found:
         train = found["train"]
         kept, held_out = split_off(train.labels, config.holdout, seed=config.split_seed, purpose=HOLDOUT)

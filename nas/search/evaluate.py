@@ -18,12 +18,12 @@ from nas.lane import lane_of
 from nas.measure import Precision, calibrate, kept_calibration, measure_step_time, measure_training_memory
 from nas.search.task import Evaluation, Probe, ProbeRequest, TrialTask
 from nas.train import accuracy, train
+from nas.train.loop import eval_batch_size
 from results import TrialStatus
 from search_space import build_network
 
 __all__ = ["evaluate", "probe"]
 
-EVAL_PIXELS = 512 * 32 * 32
 DTYPE_ROUNDS = 6
 PROBE_STEPS = (2, 22)
 BFLOAT16_MUST_BE_FASTER = 1.2
@@ -86,7 +86,7 @@ def _train_and_score(
         return replace(measured, status=TrialStatus.DIVERGED, reason=reason, train_steps=outcome.steps)
     scored_on = eval_batches(
         _on_device(data, task.score_on, compute),
-        batch_size=max(1, EVAL_PIXELS // image_size**2),
+        batch_size=eval_batch_size(image_size),
         channels_last=compute.channels_last,
     )
     correct, count = accuracy(network, scored_on, compute, at_step_boundary=at_step_boundary)

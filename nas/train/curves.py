@@ -75,7 +75,8 @@ class Curves:
     def phases(self, axis: Axis) -> list[tuple[float, float, Phase]]:
         """(begin, end, phase) of each that has begun; between evaluations, time goes evenly."""
         last = self.evaluations[-1]
-        num_images = self._num_images()
+        images = last.step * self.job.recipe.batch_size if last.images is None else last.images
+        num_images = round(images / last.epoch)
         steps = np.concatenate([[0], self.values("step")])
         places = np.concatenate([[0.0], self.along(axis)])
         found, begin = [], 0
@@ -85,17 +86,6 @@ class Curves:
                 first, final = np.interp([begin, end], steps, places)
                 found.append((float(first), float(final), phase))
             begin += phase.steps
-        return found
-
-    def _num_images(self) -> int:
-        """Train images, of which the record has how often each was seen by the last evaluation. Where batches grow, the
-        number in turn says how many images there were in those steps."""
-        last, job = self.evaluations[-1], self.job
-        found = round(last.step * job.recipe.batch_size / last.epoch)
-        for _ in range(8):
-            phases = job.phases(job.total_steps(found))
-            phase = next((phase for phase in phases if last.step <= phase.end), phases[-1])
-            found = round(phase.images_seen(last.step) / last.epoch)
         return found
 
     @property

@@ -13,7 +13,8 @@ from torch import Tensor
 from nas.data import DataConfig, DeviceImages, Split, choose_mode, eval_batches, prepare, survey
 from nas.data.config import MAX_IMAGE_SIZE
 from nas.device import Compute, describe_device
-from nas.train.feed import EVAL_PIXELS, Feed
+from nas.train.feed import Feed
+from nas.train.loop import eval_batch_size
 from nas.train.options import FullOptions
 from nas.train.trained import TrainedModel
 from results.intervals import wilson_interval
@@ -148,8 +149,7 @@ class _Images:
             images = DeviceImages(
                 prepared.split(split), device=compute.device, mean=normalisation.mean, std=normalisation.std
             )
-            batch_size = max(1, EVAL_PIXELS // size**2)
-            self.batches = eval_batches(images, batch_size=batch_size, channels_last=compute.channels_last)
+            self.batches = eval_batches(images, batch_size=eval_batch_size(size), channels_last=compute.channels_last)
         else:
             recipe = replace(job.recipe, train_size=SizeRamp(size, size), eval_size=size, batch_size=1)
             self._feed = Feed(

@@ -7,13 +7,12 @@ from torch import Tensor
 from nas.data import Skipped, Split
 from nas.train.cached import Cached
 from nas.train.job import TrainJob
+from nas.train.loop import eval_batch_size
 from nas.train.model_data import ModelData
 from nas.train.schedule import Phase
 from nas.train.streamed import Streamed
 
 __all__ = ["Feed"]
-
-EVAL_PIXELS = 512 * 32 * 32
 
 
 class Feed:
@@ -84,7 +83,7 @@ class Feed:
         Raises:
             DataError: where too many images cannot be read.
         """
-        return self._source.eval_batches(split, max(1, EVAL_PIXELS // self._job.recipe.eval_size**2))
+        return self._source.eval_batches(split, eval_batch_size(self._job.recipe.eval_size))
 
     def close(self) -> None:
         """End the processes that decode."""

@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from nas.train.checkpoint import Checkpoints
-from nas.train.job import CONFIG, RESULT, TrainConfig, TrainJob, TrainResult, read_config
+from nas.train.job import CONFIG, MODEL, RESULT, TrainConfig, TrainJob, TrainResult, read_config
 from nas.train.model_data import MODEL_DATA, ModelData
 from nas.train.report import MAX_METRICS_BYTES, METRICS, Metrics
 from results import RunError, RunWriteError, check_run_name
@@ -17,7 +17,7 @@ from results.durable import AppendFile, read_bounded, replace_atomically, sync_f
 
 __all__ = ["TrainFolder"]
 
-CHECKPOINTS, MODEL, ARCH, LOCK = "checkpoints", "model.safetensors", "arch.json", ".lock"
+CHECKPOINTS, ARCH, LOCK = "checkpoints", "arch.json", ".lock"
 SKIPPED = "skipped.jsonl"
 OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
 """What an interrupted beginning may leave."""

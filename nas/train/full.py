@@ -124,7 +124,7 @@ class _Training:
         total_batches = phases[-1].images_seen(total_steps) // batch_size
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         step = FullStep(job, state)
-        begun, images_before, saved = time.monotonic(), None, time.monotonic()
+        begun, trained_on, saved = time.monotonic(), 0, time.monotonic()
         watch = DataWatch(compute, note=self.progress.note, advice=self.feed.advice)
         for phase in phases:
             if state.step >= phase.end:
@@ -133,8 +133,6 @@ class _Training:
             batches = self.feed.train_batches(phase, start=state.step, stop=phase.end)
             for batch, labels in watch.timed(batches, batch_size=phase.batch_size):
                 seen = phase.images_seen(state.step)
-                if images_before is None:
-                    images_before = seen
                 pixels, targets = mix(
                     batch,
                     labels,
@@ -147,8 +145,9 @@ class _Training:
                     job.options, seen / batch_size, total_steps=total_batches, batch_size=phase.batch_size
                 )
                 loss = step(pixels, targets, lr)
+                trained_on += phase.batch_size
                 at_end = state.step == total_steps
-                epochs = (seen + phase.batch_size) // self.images_per_epoch
+                epochs = phase.images_seen(state.step) // self.images_per_epoch
                 evaluates = at_end or epochs > seen // self.images_per_epoch
                 if state.step % look_every == 0 or evaluates or stop.asked:
                     self._check(loss)
@@ -162,10 +161,9 @@ class _Training:
                     )
                     self.progress.step(now)
                 if evaluates:
-                    seen += phase.batch_size
-                    rate = (seen - images_before) / max(time.monotonic() - begun, 1e-9)
+                    rate = trained_on / max(time.monotonic() - begun, 1e-9)
                     self._evaluate(phase, lr, rate, watch.share())
-                    begun, images_before = time.monotonic(), seen
+                    begun, trained_on = time.monotonic(), 0
                     watch.restart()
                 if evaluates or stop.asked or time.monotonic() - saved >= self.checkpoint_every_s:
                     self._check(loss)
@@ -185,6 +183,7 @@ class _Training:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
         mean_loss = float(state.loss_sum) / state.loss_steps
+        images = phase.images_seen(state.step)
         raw, averaged = state.holdout = self._accuracies("holdout")
         state.loss_sum.zero_()
         state.loss_steps = 0
@@ -192,7 +191,8 @@ class _Training:
             state.best_step, state.best_accuracy = state.step, averaged
         metrics = Metrics(
             step=state.step,
-            epoch=phase.images_seen(state.step) / self.feed.counts["train"],
+            epoch=images / self.feed.counts["train"],
+            images=images,
             phase=phase.index,
             image_size=phase.image_size,
             lr=lr,

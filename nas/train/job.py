@@ -19,6 +19,7 @@ from search_space.spec import check_integer
 
 __all__ = [
     "CONFIG",
+    "MODEL",
     "RESULT",
     "TrainConfig",
     "TrainJob",
@@ -29,7 +30,7 @@ __all__ = [
     "read_result",
 ]
 
-CONFIG, RESULT = "config.json", "result.json"
+CONFIG, RESULT, MODEL = "config.json", "result.json", "model.safetensors"
 SCHEMA_VERSION = 1
 MAX_BYTES = 1 << 20
 

@@ -23,9 +23,10 @@ from torch.optim.lr_scheduler import OneCycleLR
 from nas.device import Compute
 from nas.train.recipe import Recipe
 
-__all__ = ["TrainOutcome", "TrainingStep", "accuracy", "make_optimizer", "train", "weight_groups"]
+__all__ = ["TrainOutcome", "TrainingStep", "accuracy", "eval_batch_size", "make_optimizer", "train", "weight_groups"]
 
 _CUDA_CHECK_EVERY = 25
+EVAL_PIXELS = 512 * 32 * 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,11 @@ def train(
 
 def _all_finite(tensors: Iterable[Tensor]) -> bool:
     return bool(torch.stack([torch.isfinite(tensor).all() for tensor in tensors]).all())
+
+
+def eval_batch_size(image_size: int) -> int:
+    """Images that are evaluated at once: 512 of 32 pixels, as many pixels of another size."""
+    return max(1, EVAL_PIXELS // image_size**2)
 
 
 @torch.no_grad()

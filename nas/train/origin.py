@@ -9,14 +9,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self, get_args
 
+from nas.data.moments import Stats
 from search_space import ARCHITECTURES, ArchSpec, architecture
 
 __all__ = ["IMAGENET", "INCEPTION", "SUFFIXES", "Init", "Normalisation", "Origin", "adapted", "normalisation"]
 
 Origin = Literal["ours", "torchvision", "timm", "timm-tf"]
 """`timm-tf` are timm's models whose names begin with tf_, whose weights were trained in TensorFlow."""
-
-Stats = tuple[float, float, float]
 
 SUFFIXES = (".safetensors", ".pt", ".pth")
 """Of files of weights: safetensors, and what torch.save writes."""

@@ -23,6 +23,7 @@ class Metrics:
         loss: mean over the steps since the evaluation before.
         accuracy, ema_accuracy: of the trained and of the averaged weights, at the evaluation size.
         images_per_s: trained on, since the evaluation before or the resumption.
+        images: trained on so far; None in lines of before it was on record, when batches did not grow.
         data_wait: share of the steps' time since then in which they waited for images.
         seconds: wall time of the training so far, evaluations and earlier sessions included.
     """
@@ -36,6 +37,7 @@ class Metrics:
     accuracy: float
     ema_accuracy: float
     images_per_s: float
+    images: int | None = None
     data_wait: float = 0.0
     seconds: float
 

@@ -15,6 +15,7 @@ from nas.data.crop import draw_crops
 from nas.data.moments import sample_moments
 from nas.data.stream import EvalRequest, EvalStream, TrainRequest, TrainStream, Workers
 from nas.data.survey import Selection
+from nas.device import num_processors
 from nas.train.augmenting import after_crop
 from nas.train.job import TrainJob
 from nas.train.origin import Normalisation
@@ -27,8 +28,7 @@ MAX_WORKERS = 8
 
 def default_workers(threads: int) -> int:
     """One for each core that the step's threads leave, at least 1 and at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(MAX_WORKERS, cores - threads))
+    return max(1, min(MAX_WORKERS, num_processors() - threads))
 
 
 class Streamed:

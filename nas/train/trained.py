@@ -7,9 +7,9 @@ from typing import Literal
 
 from nas.train.checkpoint import Checkpoints
 from nas.train.feed import Feed
-from nas.train.folder import CHECKPOINTS, MODEL
+from nas.train.folder import CHECKPOINTS
 from nas.train.init import read_weights
-from nas.train.job import RESULT, TrainConfig, TrainResult, read_config, read_record, read_result
+from nas.train.job import MODEL, RESULT, TrainConfig, TrainResult, read_config, read_record, read_result
 from nas.train.model_data import MODEL_DATA, ModelData
 from results import RunError
 from search_space import Network, build_network

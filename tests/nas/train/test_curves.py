@@ -15,6 +15,7 @@ from nas.train.job import TrainConfig, TrainResult
 from nas.train.picture import PICTURE, CurvesPicture, compare, draw, save
 from nas.train.report import Metrics
 from results import RunError, RunWriteError
+from scaling import SizeRamp
 
 
 def record(step: int, *, seconds: float | None = None, of_averaged: float | None = None) -> dict[str, Any]:
@@ -57,6 +58,22 @@ def test_a_training_is_read_up_to_a_torn_line(job: TrainJob, tmp_path: Path) -> 
     assert curves.along("minutes").tolist() == [1, 4]
     assert [(begin, end, phase.image_size) for begin, end, phase in curves.phases("minutes")] == [(0, 1, 8), (1, 4, 10)]
     assert [(begin, end) for begin, end, _ in curves.phases("epochs")] == [(0, 1), (1, 2)]
+
+
+def test_phases_are_where_they_were_with_batches_that_grow(job: TrainJob, tmp_path: Path) -> None:
+    job = replace(
+        job,
+        recipe=replace(job.recipe, train_size=SizeRamp(14, 32), eval_size=32),
+        options=replace(job.options, grow_batch=True),
+        data=replace(job.data, image_size=32),
+        length=TrainLength(epochs=30),
+    )
+    phases = job.phases(job.total_steps(1293))
+    step = phases[1].first_step + 10
+    images = phases[1].images_seen(step)
+    folder = folder_of(tmp_path / "a", job, [{**record(step), "epoch": images / 1293, "images": images}])
+    found = Curves.of(folder).phases("epochs")
+    assert [phase for _, _, phase in found] == list(phases[:2])
 
 
 def test_a_phase_that_ends_between_evaluations_ends_there(job: TrainJob, tmp_path: Path) -> None:
