@@ -17,6 +17,7 @@ from nas.cli.setting import check_threads
 from nas.cli.start import StartOptions, find_start
 from nas.cli.training_options import TrainingOptions, full_options
 from nas.cli.watched import watched
+from nas.cluster import EngineError, Workers
 from nas.data import DataConfig, DataMode, Survey, choose_mode, survey
 from nas.data.moments import sample_moments
 from nas.device import Compute, DType
@@ -33,7 +34,8 @@ __all__ = ["Config", "new_job", "run", "train_job"]
 
 DEFAULT_BATCH_SIZE = 128
 MAX_LOADER_WORKERS = 256
-_MAY_CHANGE = ("data", "data_root")
+ONE = Workers(least=1, most=1)
+_MAY_CHANGE = ("data", "data_root", "workers", "address")
 _OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to")
 
 
@@ -89,12 +91,19 @@ class Config(StartOptions, TrainingOptions):
     dtype: DType = "float32"
     """bfloat16 and float16 are autocast; float16 is for CUDA alone."""
     threads: Annotated[int, arg(metavar="N")] = 1
-    """Threads that a step computes with on a CPU."""
+    """Threads that a step computes with on a CPU, in each worker."""
+    workers: Annotated[str, arg(metavar="N")] = "1"
+    """Processes that share each step's images, through Ray Train: on this machine, or with --address. Those that die
+    are replaced, and the training goes on from the last checkpoint. MIN:MAX goes on with fewer, where no more are
+    left."""
+    address: Annotated[str | None, arg(metavar="ADDRESS")] = None
+    """With --workers: of a running Ray cluster (auto or HOST:PORT), whose machines share the run's folder and have the
+    data under the same path."""
     out: Annotated[str | None, arg(metavar="NAME")] = None
     """The run's name below runs/, or a folder; named after the network and the time where not given."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
-    """A training to go on with. It says all but --json, --log-to, --checkpoint-seconds and --loader-workers; its data
-    may have been moved (--data, --data-root)."""
+    """A training to go on with. It says all but --json, --log-to, --checkpoint-seconds, --loader-workers, --workers and
+    --address; its data may have been moved (--data, --data-root)."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
     log_to: tuple[TrackerName, ...] = ()
@@ -116,11 +125,11 @@ def run(config: Config) -> int:
     """
     for name in config.log_to:
         check_tracker(name)
-    workers = config.loader_workers
-    if workers is not None and not 0 <= workers <= MAX_LOADER_WORKERS:
-        raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {workers}")
+    loader_workers, workers = config.loader_workers, _workers(config)
+    if loader_workers is not None and not 0 <= loader_workers <= MAX_LOADER_WORKERS:
+        raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {loader_workers}")
     job, folder = _resumed(config) if config.resume is not None else new_job(config)
-    if workers is not None and job.data_mode == "cache":
+    if loader_workers is not None and job.data_mode == "cache":
         print_note("--loader-workers has no effect: the images come from the cache")
     how_to_go_on = f"to go on: nas train --resume {printable(str(folder))}"
     result = train_job(
@@ -128,14 +137,25 @@ def run(config: Config) -> int:
         folder,
         how_to_go_on=how_to_go_on,
         checkpoint_every_s=config.checkpoint_seconds,
-        loader_workers=workers,
+        loader_workers=loader_workers,
         log_to=config.log_to,
+        workers=workers,
+        address=config.address,
     )
     if config.json:
         print_json(_document(job, folder, result))
     else:
         print(_text(job, folder, result))
     return 0
+
+
+def _workers(config: Config) -> Workers:
+    workers = Workers.parse(config.workers)
+    if workers.here:
+        for option in ("address", "sync_bn"):
+            if option in config.given:
+                raise ValueError(f"--{option.replace('_', '-')} has no effect on 1 worker: give --workers too")
+    return workers
 
 
 def train_job(
@@ -146,6 +166,8 @@ def train_job(
     checkpoint_every_s: float,
     loader_workers: int | None = None,
     log_to: Sequence[TrackerName] = (),
+    workers: Workers = ONE,
+    address: str | None = None,
 ) -> TrainResult:
     """Train in the folder, with a live line; where it is interrupted, what is kept and how to go on is said."""
     from nas.data import WorkerLost
@@ -153,13 +175,23 @@ def train_job(
 
     try:
         with watched(job, folder, log_to) as progress:
-            result = train_full(
-                job, folder, progress=progress, checkpoint_every_s=checkpoint_every_s, loader_workers=loader_workers
-            )
+            how: dict[str, Any] = {
+                "progress": progress,
+                "checkpoint_every_s": checkpoint_every_s,
+                "loader_workers": loader_workers,
+            }
+            if workers.here:
+                result = train_full(job, folder, **how)
+            else:
+                from nas.cluster import train_on_cluster
+
+                result = train_on_cluster(job, folder, workers, address=address, **how)
             progress.ended(result)
             return result
     except (TrainingDiverged, WorkerLost) as error:
         raise Failed(str(error)) from error
+    except EngineError as error:
+        raise Failed(f"{error}\n{how_to_go_on}") from error
     except TrainingInterrupted as error:
         print_note(f"{error}, which is kept; {how_to_go_on}")
         raise KeyboardInterrupt from error
@@ -212,6 +244,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     folder = _new_folder(config, name)
     found = survey(data)
     print_note(found.summary())
+    _workers(config).check(recipe.batch_size, compute, options)
     normalisation = start.normalisation or _own_normalisation(found)
     if start.init is not None:
         print_note(start.told(found.num_classes, normalisation))

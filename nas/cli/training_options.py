@@ -46,6 +46,8 @@ class TrainingOptions:
     """Blot out a box of 2 % to a third of an image with this probability; none where not given."""
     growth: Growth | None = None
     """fixed trains with the recipe's last values from the first step on; progressive where not given."""
+    sync_bn: bool = False
+    """With --workers: batch norms take their statistics over all of a step's images, not each worker's over its own."""
     grow_batch: bool = False
     """Larger batches while images are small, up to four times, at a learning rate in proportion."""
     accumulate: Annotated[int, arg(metavar="K")] = 1

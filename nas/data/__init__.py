@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.data.config import DataConfig, DataError, DataMode
 from nas.data.mode import choose_mode
+from nas.data.part import check_parts
 from nas.data.prepared import ImageSet, PreparedData, prepare
 from nas.data.skipped import Fault, Skipped
 from nas.data.source import Split
@@ -45,6 +46,7 @@ __all__ = [
     "Split",
     "Survey",
     "WorkerLost",
+    "check_parts",
     "choose_mode",
     "dataset",
     "eval_batches",

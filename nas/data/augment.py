@@ -10,42 +10,37 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from nas.data.part import part_of_batch
+
 __all__ = ["Augment", "CropFlip", "Part", "in_turn"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Images `first` to `stop` - 1 of a batch of `whole`: what one of several processes has of it.
+    """What one of several processes has of a batch of `whole` images: those at `places`, ascending.
 
     An augmentation draws for the whole batch and keeps what is the part's. So what an image is made into does not
     depend on how many processes there are.
     """
 
-    first: int
-    stop: int
+    places: tuple[int, ...]
     whole: int
 
     @classmethod
     def of(cls, whole: int, *, rank: int = 0, world: int = 1) -> Self:
-        """The `rank`-th of `world` parts of a batch: one after the other they are the batch, and differ by one image
-        at most.
+        """The `rank`-th of `world` equal parts of a batch, as `part_of_batch` has them.
 
         Raises:
-            ValueError: unless rank is below world, and world at most the batch.
+            ValueError: where the parts could not be equal.
         """
-        if not 0 <= rank < world <= whole:
-            raise ValueError(
-                f"rank must be at least 0 and below world, and world at most the batch of {whole}, got rank {rank} of "
-                f"world {world}"
-            )
-        return cls(first=rank * whole // world, stop=(rank + 1) * whole // world, whole=whole)
+        return cls(places=tuple(part_of_batch(whole, rank=rank, world=world).tolist()), whole=whole)
 
     def __len__(self) -> int:
-        return self.stop - self.first
+        return len(self.places)
 
     def __call__(self, drawn: Tensor) -> Tensor:
-        """Of what was drawn for the batch, (..., whole), this part's, (..., stop - first)."""
-        return drawn[..., self.first : self.stop]
+        """Of what was drawn for the batch, (..., whole), this part's, (..., len(part))."""
+        return drawn if len(self) == self.whole else drawn[..., torch.tensor(self.places)]
 
 
 class Augment(Protocol):

@@ -187,15 +187,18 @@ def _stream(
     order = Order(len(images), seed)
     for step in steps:
         first = offset + step * part.whole
-        batch, labels = images.take(order.between(first + part.first, first + part.stop))
+        batch, labels = images.take(part(order.between(first, first + part.whole)))
         if augment is not None:
             batch = augment(batch, augmentation(seed, step), part)
         yield images.normalise(batch, channels_last=channels_last), labels
 
 
-def eval_batches(images: DeviceImages, *, batch_size: int, channels_last: bool = True) -> Iterator[Batch]:
-    """Each image once, in order, without augmentation; the last batch may be smaller."""
+def eval_batches(
+    images: DeviceImages, *, batch_size: int, channels_last: bool = True, rank: int = 0, world: int = 1
+) -> Iterator[Batch]:
+    """Each image once, in order, without augmentation; the last batch may be smaller. Of several processes each gets
+    every `world`-th batch, where there are so many."""
     _check_at_least("batch_size", batch_size, 1)
-    for start in range(0, len(images), batch_size):
+    for start in range(rank * batch_size, len(images), world * batch_size):
         batch, labels = images.take(torch.arange(start, min(start + batch_size, len(images))))
         yield images.normalise(batch, channels_last=channels_last), labels

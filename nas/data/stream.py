@@ -89,7 +89,6 @@ class TrainStream(Dataset[Loaded]):
         part, size = request.part, request.image_size
         generator = augmentation(self._seed, request.step)
         draw, mirrored = (drawn.tolist() for drawn in draw_crops(generator, part))
-        first = request.place + part.first
         images = torch.empty((len(part), 3, size, size), dtype=torch.uint8)
         labels = torch.empty(len(part), dtype=torch.int64)
         faults: dict[str, Fault] = {}
@@ -102,7 +101,8 @@ class TrainStream(Dataset[Loaded]):
                     left=left,
                     mirrored=mirrored[index] and self._flip,
                 )
-                labels[index] = self._fill(images[index].numpy(), first + index, crop, faults)
+                place = request.place + part.places[index]
+                labels[index] = self._fill(images[index].numpy(), place, crop, faults)
         if request.augment is not None:
             images = request.augment(images, generator, part)
         return Loaded(images, labels, tuple(faults.values()))

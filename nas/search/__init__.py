@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nas.cluster import EngineError
 from nas.search.config import SearchConfig
 
 if TYPE_CHECKING:
     from nas.search.driver import SearchEnd
-    from nas.search.engine import EngineError
     from nas.search.long_training import train_longer
     from nas.search.progress import Progress
     from nas.search.run import resume_search, start_search
@@ -26,7 +26,6 @@ __all__ = [
 ]
 
 _MODULES = {
-    "EngineError": "engine",
     "LongTraining": "validation",
     "Progress": "progress",
     "SearchEnd": "driver",

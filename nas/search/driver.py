@@ -5,6 +5,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from nas.cluster import Cluster
 from nas.device import Compute
 from nas.measure import Calibration, read_calibration, write_calibration
 from nas.search.budget import Budget, BudgetKeeper
@@ -14,7 +15,6 @@ from nas.search.loop import SearchLoop
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import Candidate
-from nas.search.session import Cluster
 from nas.search.task import Probe, ProbeRequest, TrialTask
 from nas.search.worker import TrialCall
 from results import RunWriteError, RunWriter

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from nas.cluster import EngineError
 from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
@@ -23,13 +24,9 @@ from search_space import ArchSpec
 if TYPE_CHECKING:
     from nas.search.tune_searcher import LoopSearcher
 
-__all__ = ["EngineError", "Resources", "run_search"]
+__all__ = ["Resources", "run_search"]
 
 MAX_ENGINE_FAILURES = 2
-
-
-class EngineError(RuntimeError):
-    """The machines under a search failed, not a candidate."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,12 @@
 import time
 from dataclasses import replace
 
+from nas.cluster import ray_session
 from nas.search.budget import Budget
 from nas.search.driver import Driver, SearchEnd
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.run import as_recorded, check_data, recorded, resources_of
-from nas.search.session import ray_session
 from nas.search.validation import LongTraining, ValidationConfig
 from results import RunWriter
 

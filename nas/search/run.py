@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.cluster import Cluster, ray_session
 from nas.device import Compute
 from nas.search.budget import Budget
 from nas.search.config import SearchConfig
@@ -16,7 +17,6 @@ from nas.search.forecast import Forecast
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import SpaceExhausted
-from nas.search.session import Cluster, ray_session
 from nas.text import printable
 from results import Run, RunError, RunWriter
 from search_space import Space, load_space

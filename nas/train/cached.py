@@ -62,8 +62,14 @@ class Cached:
             world=world,
         )
 
-    def eval_batches(self, split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return eval_batches(self._split(split), batch_size=batch_size, channels_last=self._job.compute.channels_last)
+    def eval_batches(self, split: Split, batch_size: int, *, rank: int, world: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return eval_batches(
+            self._split(split),
+            batch_size=batch_size,
+            channels_last=self._job.compute.channels_last,
+            rank=rank,
+            world=world,
+        )
 
     def close(self) -> None:
         self._images.clear()

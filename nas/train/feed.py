@@ -69,21 +69,22 @@ class Feed:
         """Of steps `start` to `stop` - 1, as `phase` has them: normalised images (B, 3, S, S) and labels (B).
 
         Args:
-            rank, world: of each batch, the `rank`-th of `world` parts alone, B / world images (one more or less where
-                that is no whole number); the parts one after the other are the batch of one process.
+            rank, world: of each batch, the `rank`-th of `world` parts alone, B / world images; see `part_of_batch`.
 
         Raises:
             DataError: where too many images cannot be read.
         """
         return self._source.train_batches(phase, start=start, stop=stop, rank=rank, world=world)
 
-    def eval_batches(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each readable image of a split once at the evaluation size, normalised as the train images are.
+    def eval_batches(self, split: Split, *, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each readable image of a split once, in one of `world` processes, at the evaluation size, normalised as the
+        train images are.
 
         Raises:
             DataError: where too many images cannot be read.
         """
-        return self._source.eval_batches(split, eval_batch_size(self._job.recipe.eval_size))
+        batch_size = min(eval_batch_size(self._job.recipe.eval_size), -(-self.counts[split] // world))
+        return self._source.eval_batches(split, batch_size, rank=rank, world=world)
 
     def close(self) -> None:
         """End the processes that decode."""

@@ -26,8 +26,9 @@ OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
 class TrainFolder:
     """A context manager that holds the folder's lock: one training writes it at a time."""
 
-    def __init__(self, path: Path, job: TrainJob, data: tuple[str, str]) -> None:
+    def __init__(self, path: Path, job: TrainJob, data: tuple[str, str], *, holds_lock: bool = True) -> None:
         """Begin `job` in a new or empty folder, or go on with it in its own; `data` as in `TrainConfig`.
+        A worker does not hold the lock: the process that started it does.
 
         Raises:
             RunError: where the folder holds anything else, the data have changed, or another process is writing.
@@ -43,7 +44,8 @@ class TrainFolder:
             raise RunWriteError(f"{path}: could not be made: {error.strerror}") from error
         self._lock = FileLock(path / LOCK, timeout=0, thread_local=False)
         try:
-            self._lock.acquire()
+            if holds_lock:
+                self._lock.acquire()
         except Timeout:
             raise RunError(f"{path}: another process is training here; wait for it, or choose another name") from None
         except OSError as error:

@@ -9,21 +9,24 @@
             where the clock says so, or a stop was asked for: a checkpoint
     accuracy on the test images; model.safetensors (the averaged weights), arch.json, data.json, result.json
 
-A training that is killed at any step and gone on with ends, on a CPU, with the same bits as one that was not.
+A training that is killed at any step and gone on with ends, on a CPU, with the same bits as one that was not. Several
+processes (nas/train/group.py) run the same loop, each on its part of every batch; the first of them writes.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nas.data import Split, mix
+from nas.data import Fault, Split, mix
 from nas.device import set_up_process
-from nas.signals import StopRequest, stop_request
+from nas.signals import stop_request
 from nas.train.feed import Feed
 from nas.train.folder import SKIPPED, TrainFolder
+from nas.train.group import ALONE, Group
 from nas.train.init import initial_weights
 from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
@@ -35,7 +38,7 @@ from nas.train.state import TrainState
 from nas.train.step import FullStep
 from nas.train.waiting import DataWatch
 
-__all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full"]
+__all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full", "train_in"]
 
 CUDA_LOOK_EVERY = 25
 
@@ -72,17 +75,45 @@ def train_full(
     job = job.anchored()
     set_up_process(job.compute)
     feed = Feed(job, loader_workers=loader_workers)
-    phases = job.phases(job.total_steps(feed.counts["train"]))
+    job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with closing(feed), TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
             progress = progress or Silent()
             progress.begins()
-            training = _Training(job, place, feed, progress, checkpoint_every_s)
             with stop_request() as stop:
-                training.run(phases, stop)
-            result = training.finish()
+                result = train_in(
+                    place,
+                    job,
+                    feed,
+                    progress=progress,
+                    checkpoint_every_s=checkpoint_every_s,
+                    asks_to_stop=lambda: stop.asked,
+                )
         return result
+
+
+def train_in(
+    place: TrainFolder,
+    job: TrainJob,
+    feed: Feed,
+    *,
+    progress: Progress,
+    checkpoint_every_s: float,
+    asks_to_stop: Callable[[], bool],
+    group: Group = ALONE,
+) -> TrainResult:
+    """Train what has not ended, in an open folder; each process of `group` calls this.
+
+    Args:
+        asks_to_stop: looked at after a step; a stop that one process is asked for is all processes'.
+
+    Raises:
+        TrainingDiverged, TrainingInterrupted: as they say, in all processes.
+    """
+    training = _Training(job, place, feed, progress, checkpoint_every_s, asks_to_stop, group)
+    training.run(job.phases(job.total_steps(feed.counts["train"])))
+    return training.finish()
 
 
 class _Training:
@@ -95,29 +126,39 @@ class _Training:
         feed: Feed,
         progress: Progress,
         checkpoint_every_s: float,
+        asks_to_stop: Callable[[], bool],
+        group: Group,
     ) -> None:
-        self.job, self.place, self.progress = job, place, progress
+        self.job, self.place, self.progress, self.group = job, place, progress, group
         self.feed = feed
-        skips = SkipFile(place.path / SKIPPED, progress)
-        feed.skipped.report_to(skips, skips.known)
-        self.checkpoint_every_s = checkpoint_every_s
+        self.skipped: list[tuple[Split, list[Fault]]] = []
+        if group.is_first:
+            skips = SkipFile(place.path / SKIPPED, progress)
+            feed.skipped.report_to(skips, skips.known)
+        else:
+            feed.skipped.report_to(lambda split, faults: self.skipped.append((split, faults)), ())
+        self.checkpoint_every_s, self.asks_to_stop = checkpoint_every_s, asks_to_stop
+        self.part = {"rank": group.rank, "world": group.world}
         batch_size = job.recipe.batch_size
         self.images_per_epoch = batch_size * max(1, round(feed.counts["train"] / batch_size))
         self.started = time.monotonic()
-        self.state = TrainState(job)
-        found, notes = place.checkpoints.latest()
+        self.state = TrainState(job, group)
+        found, notes = group.from_first(place.checkpoints.latest)
         for note in notes:
             progress.note(note)
         if found is not None:
-            self.state.load(found)
+            before = self.state.load(found)
             progress.note(f"goes on after step {self.state.step}")
-        elif job.init is not None:
-            self.state.start_from(initial_weights(job.init, job.arch))
+            if before != group.world:
+                progress.note(f"was trained by {before} before, by {group.world} now: dropout draws anew")
+        elif (init := job.init) is not None:
+            self.state.start_from(group.from_first(lambda: initial_weights(init, job.arch)))
             # From here on the file is needed no more.
-            place.checkpoints.save(0, self.state.to_dict(self._seconds()), best_step=None)
-        place.open_metrics(self.state.step)
+            self._save()
+        if group.is_first:
+            place.open_metrics(self.state.step)
 
-    def run(self, phases: tuple[Phase, ...], stop: StopRequest) -> None:
+    def run(self, phases: tuple[Phase, ...]) -> None:
         """Every step that is left, up to the end of the last phase."""
         job, state, compute = self.job, self.state, self.job.compute
         total_steps, batch_size = phases[-1].end, job.recipe.batch_size
@@ -130,7 +171,7 @@ class _Training:
             if state.step >= phase.end:
                 continue
             step.begin(phase)
-            batches = self.feed.train_batches(phase, start=state.step, stop=phase.end)
+            batches = self.feed.train_batches(phase, start=state.step, stop=phase.end, **self.part)
             for batch, labels in watch.timed(batches, batch_size=phase.batch_size):
                 seen = phase.images_seen(state.step)
                 pixels, targets = mix(
@@ -140,6 +181,7 @@ class _Training:
                     cutmix=phase.cutmix,
                     num_classes=job.arch.head.num_classes,
                     generator=state.mixing,
+                    **self.part,
                 )
                 lr = learning_rate(
                     job.options, seen / batch_size, total_steps=total_batches, batch_size=phase.batch_size
@@ -149,40 +191,61 @@ class _Training:
                 at_end = state.step == total_steps
                 epochs = phase.images_seen(state.step) // self.images_per_epoch
                 evaluates = at_end or epochs > seen // self.images_per_epoch
-                if state.step % look_every == 0 or evaluates or stop.asked:
-                    self._check(loss)
-                    now = Now(
-                        step=state.step,
-                        total_steps=total_steps,
-                        phase=phase,
-                        phases=phases,
-                        batch_size=phase.batch_size,
-                        loss=float(loss),
+                if state.step % look_every and not evaluates:
+                    continue
+                now = Now(
+                    step=state.step,
+                    total_steps=total_steps,
+                    phase=phase,
+                    phases=phases,
+                    batch_size=phase.batch_size,
+                    loss=float(loss),
+                )
+                self.progress.step(now)
+                due = time.monotonic() - saved >= self.checkpoint_every_s
+                lost, stops, saves = self._any(self._is_lost(loss), self.asks_to_stop(), due)
+                if lost:
+                    raise TrainingDiverged(
+                        f"the loss was not finite at step {state.step}: give a lower learning rate (--lr)"
                     )
-                    self.progress.step(now)
                 if evaluates:
                     rate = trained_on / max(time.monotonic() - begun, 1e-9)
                     self._evaluate(phase, lr, rate, watch.share())
                     begun, trained_on = time.monotonic(), 0
                     watch.restart()
-                if evaluates or stop.asked or time.monotonic() - saved >= self.checkpoint_every_s:
-                    self._check(loss)
-                    self.place.checkpoints.save(state.step, state.to_dict(self._seconds()), best_step=state.best_step)
+                if evaluates or stops or saves:
+                    self._save()
                     saved = time.monotonic()
-                if stop.asked and not at_end:
+                if stops and not at_end:
                     raise TrainingInterrupted(f"stopped after step {state.step} of {total_steps}")
 
-    def _check(self, loss: Tensor) -> None:
+    def _any(self, *questions: bool) -> list[bool]:
+        """Of each question, whether it is so in any process."""
+        return [count > 0 for count in self.group.sum(*map(float, questions))]
+
+    def _is_lost(self, loss: Tensor) -> bool:
         # A loss that was lost at any step since the last evaluation is lost in the sum.
-        if not bool(torch.isfinite(self.state.loss_sum + loss)):
-            raise TrainingDiverged(
-                f"the loss was not finite at step {self.state.step}: give a lower learning rate (--lr)"
-            )
+        return not bool(torch.isfinite(self.state.loss_sum + loss))
+
+    def _save(self) -> None:
+        state = self.state.to_dict(self._seconds())
+        self._collect_skipped()
+        if self.group.is_first:
+            self.place.checkpoints.save(self.state.step, state, best_step=self.state.best_step)
+
+    def _collect_skipped(self) -> None:
+        """Give the first process what the others could not read."""
+        mine, self.skipped = self.skipped, []
+        for found in self.group.gather(mine)[1:]:
+            if self.group.is_first:
+                for split, faults in found:
+                    self.feed.skipped.add(split, faults)
 
     def _evaluate(self, phase: Phase, lr: float, images_per_s: float, data_wait: float) -> None:
         """Both networks on the held-out images: on record, and the best remembered."""
         state = self.state
-        mean_loss = float(state.loss_sum) / state.loss_steps
+        (loss_sum,) = self.group.sum(float(state.loss_sum))
+        mean_loss = loss_sum / self.group.world / state.loss_steps
         images = phase.images_seen(state.step)
         raw, averaged = state.holdout = self._accuracies("holdout")
         state.loss_sum.zero_()
@@ -203,15 +266,20 @@ class _Training:
             data_wait=data_wait,
             seconds=self._seconds(),
         )
-        self.place.append(metrics)
+        if self.group.is_first:
+            self.place.append(metrics)
         self.progress.evaluated(metrics)
 
     def _accuracies(self, split: Split) -> tuple[float, float]:
         """Shares of a split's images that the trained and the averaged weights classify correctly."""
         shares = []
-        for network in (self.state.network, self.state.average.network):
-            correct, count = accuracy(network, self.feed.eval_batches(split), self.job.compute)
+        networks = self.state.network, self.state.average.network
+        self.group.take_statistics(*networks)
+        for network in networks:
+            found = accuracy(network, self.feed.eval_batches(split, **self.part), self.job.compute)
+            correct, count = self.group.sum(*found)
             shares.append(correct / count)
+        self._collect_skipped()
         self.state.network.train()
         return shares[0], shares[1]
 
@@ -232,5 +300,6 @@ class _Training:
             seconds=self._seconds(),
             params=self.job.arch.params,
         )
-        self.place.finish(self.state.average.network, self.job, result, self.feed.model_data)
+        if self.group.is_first:
+            self.place.finish(self.state.average.network, self.job, result, self.feed.model_data)
         return result

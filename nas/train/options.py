@@ -59,6 +59,7 @@ class FullOptions:
         bn_momentum: the batch norms' share of the new batch in their running statistics: torch's convention, 1 less
             TensorFlow's. The paper has 0.01, its released code 0.1.
         growth: `fixed` trains with the recipe's last values from the first step on.
+        sync_bn: batch norms of several workers take their statistics over the whole batch, not each over its part.
         grow_batch: batches of small images are larger, up to four times, so that no step has more pixels than those of
             the last phase; as many images are seen in fewer steps, at a learning rate in proportion.
         accumulate: parts that a batch is computed in, one after the other: less memory, the same gradient, but for
@@ -83,6 +84,7 @@ class FullOptions:
     bn_momentum: float = 0.1
     growth: Growth = "progressive"
     grow_batch: bool = False
+    sync_bn: bool = False
     accumulate: int = 1
     compile: bool = False
 

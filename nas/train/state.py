@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nas.device import Compute
 from nas.train.ema import Average
+from nas.train.group import ALONE, Group
 from nas.train.job import TrainJob
 from nas.train.loop import weight_groups
 from nas.train.options import FullOptions
@@ -31,28 +32,32 @@ def full_optimizer(network: nn.Module, options: FullOptions) -> torch.optim.Opti
 
 class TrainState:
     """Attributes:
+    group: the processes that train it; each holds all of this.
     network: on the device, in training mode.
     average: of its weights.
     optimizer: of its weights.
     scaler: of the losses, in float16; else it does nothing.
-    mixing: what mixup and CutMix draw from. Dropout and stochastic depth draw from torch's own generator. The order
-        of images and their augmentation need no state: they follow from the seed and the step.
+    mixing: what mixup and CutMix draw from, the same in all processes. Dropout and stochastic depth draw from torch's
+        own generator, which is another in each process. The order of images and their augmentation need no state: they
+        follow from the seed and the step.
     step: optimizer steps done.
-    loss_sum, loss_steps: of the losses since the last evaluation.
+    loss_sum, loss_steps: of the losses since the last evaluation, of this process's part of the batches.
     holdout: held-out accuracies of the trained and of the averaged weights at the last evaluation; 0 before the first.
     best_step, best_accuracy: the evaluation with the best averaged weights so far; None and -1 before the first.
     seconds: wall time until this session began.
     """
 
-    def __init__(self, job: TrainJob) -> None:
+    def __init__(self, job: TrainJob, group: Group = ALONE) -> None:
         """Before the first step. Seeds torch's own generator."""
+        self.group = group
         self._compute: Compute = job.compute
-        torch.manual_seed(job.seed)
+        torch.manual_seed(job.seed + group.rank)
         generator = torch.Generator().manual_seed(job.seed)
         self.network = build_network(
             job.arch, drop_path=job.recipe.stochastic_depth, norm_momentum=job.options.bn_momentum, generator=generator
         )
         job.compute.place(self.network)
+        group.prepare(self.network, sync_norms=job.options.sync_bn)
         self.network.train()
         self.average = Average(self.network, job.options.ema_decay)
         self.optimizer = full_optimizer(self.network, job.options)
@@ -72,16 +77,16 @@ class TrainState:
             network.load_state_dict({**network.state_dict(), **weights})
 
     def to_dict(self, seconds: float) -> dict[str, Any]:
-        """Tensors and plain values, for a checkpoint after `seconds`."""
+        """Tensors and plain values, for a checkpoint after `seconds`. Running statistics of batch norms are this
+        process's; what else differs between processes is in it of each."""
         return {
+            **self._own(),
+            "others": self.group.gather(self._own())[1:],
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "mixing": self.mixing.get_state(),
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(self._compute.device) if self._compute.is_cuda else None,
-            "loss_sum": self.loss_sum,
             "loss_steps": self.loss_steps,
             "holdout": self.holdout,
             "best_step": self.best_step,
@@ -89,20 +94,35 @@ class TrainState:
             "seconds": seconds,
         }
 
-    def load(self, found: dict[str, Any]) -> None:
-        """Go on from a checkpoint's state of the same job."""
+    def _own(self) -> dict[str, Any]:
+        """What each process has for itself."""
+        return {
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(self._compute.device) if self._compute.is_cuda else None,
+            "loss_sum": self.loss_sum.cpu(),
+        }
+
+    def load(self, found: dict[str, Any]) -> int:
+        """Go on from a checkpoint's state of the same job; how many processes it was of. Of another number than now,
+        dropout draws what it would not have drawn."""
         self.network.load_state_dict(found["network"])
         self.average.network.load_state_dict(found["average"])
         self.optimizer.load_state_dict(found["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(found["scaler"])
         self.mixing.set_state(found["mixing"])
-        torch.set_rng_state(found["random"])
-        if self._compute.is_cuda and found["cuda_random"] is not None:
-            torch.cuda.set_rng_state(found["cuda_random"], self._compute.device)
+        each = [found, *found.get("others", [])]
+        if self.group.rank < len(each):
+            own = each[self.group.rank]
+            torch.set_rng_state(own["random"])
+            if self._compute.is_cuda and own["cuda_random"] is not None:
+                torch.cuda.set_rng_state(own["cuda_random"], self._compute.device)
+        losses = torch.stack([own["loss_sum"] for own in each])
+        loss_sum = losses[self.group.rank] if len(each) == self.group.world else losses.mean()
         self.step = found["step"]
-        self.loss_sum = found["loss_sum"].to(self._compute.device)
+        self.loss_sum = loss_sum.to(self._compute.device)
         self.loss_steps = found["loss_steps"]
         self.holdout = found["holdout"]
         self.best_step, self.best_accuracy = found["best_step"], found["best_accuracy"]
         self.seconds = found["seconds"]
+        return len(each)

@@ -20,7 +20,7 @@ class FullStep:
         self._job, self._state = job, state
         self._weights = list(state.network.parameters())
         # What trains may be compiled; what is evaluated and saved is the network itself.
-        self._forward: Callable[[Tensor], Tensor] = state.network
+        self._forward: Callable[[Tensor], Tensor] = state.group.wrap(state.network)
         if job.options.compile:
             self._forward = torch.compile(state.network, dynamic=False, fullgraph=True)
 

@@ -26,9 +26,10 @@ __all__ = ["Streamed", "default_workers"]
 MAX_WORKERS = 8
 
 
-def default_workers(threads: int) -> int:
-    """One for each core that the step's threads leave, at least 1 and at most 8."""
-    return max(1, min(MAX_WORKERS, num_processors() - threads))
+def default_workers(threads: int, *, processes: int = 1) -> int:
+    """One for each core that the step's threads leave, at least 1 and at most 8; of `processes` that train on this
+    machine each has as many."""
+    return max(1, min(MAX_WORKERS, num_processors() // processes - threads))
 
 
 class Streamed:
@@ -100,11 +101,11 @@ class Streamed:
                 images = augment(images, generator, part)
             yield self._normalise(images, channels_last=job.compute.channels_last), labels
 
-    def eval_batches(self, split: Split, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def eval_batches(self, split: Split, batch_size: int, *, rank: int, world: int) -> Iterator[tuple[Tensor, Tensor]]:
         count, size = self._counts[split], self._job.recipe.eval_size
         requests = (
             EvalRequest(split=split, first=first, stop=min(first + batch_size, count), image_size=size)
-            for first in range(0, count, batch_size)
+            for first in range(rank * batch_size, count, world * batch_size)
         )
         for loaded in self._eval.load(requests):
             self.skipped.add(split, loaded.faults)

@@ -108,6 +108,14 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
             ("tiny.json", "--image-size", "16", "--data", "torchvision:Flower102"),
             "did you mean torchvision:Flowers102?",
         ),
+        (("tiny.json", "--workers", "two"), "workers must be a number (4) or MIN:MAX (2:4), got 'two'"),
+        (("tiny.json", "--workers", "0"), "workers must be from 1 to 4096, the least before the most, got 0"),
+        (("tiny.json", "--workers", "3:2"), "the least before the most, got 3:2"),
+        (("tiny.json", "--image-size", "16", "--workers", "3"), "must be a multiple of 12 with 3 workers"),
+        (("tiny.json", "--image-size", "16", "--batch-size", "40", "--workers", "1:5"), "got 40"),
+        (("tiny.json", "--image-size", "16", "--workers", "2", "--compile"), "--compile must be left out"),
+        (("tiny.json", "--sync-bn"), "--sync-bn has no effect on 1 worker: give --workers too"),
+        (("tiny.json", "--address", "auto"), "--address has no effect on 1 worker"),
         (("--resume", "gone"), "no run 'gone'"),
         (("--resume", "gone", "--lr", "1"), "--lr cannot be given with --resume"),
         (("tiny.json", "--resume", "gone"), "ARCH 'tiny.json' cannot be given with --resume"),
@@ -272,7 +280,7 @@ def test_every_option_of_a_training_can_be_typed(nas: Nas, tiny: str) -> None:
     said = nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a", "--normalisation", "0.3:0.4", *options)
     assert said.code == 0, said.err
     job = job_of("a")
-    assert asdict(job.options) == {**typed, "grow_batch": False, "compile": False}
+    assert asdict(job.options) == {**typed, "grow_batch": False, "compile": False, "sync_bn": False}
     assert job.normalisation == Normalisation.parse("0.3:0.4")
 
 

@@ -34,6 +34,7 @@ from nas.data.images import ArrayImages
 from nas.data.moments import sample_moments
 from nas.data.pixels import Crop, decode_crop
 from nas.data.stream import EvalRequest, EvalStream, Loaded, TrainRequest, TrainStream, Workers
+from tests.nas.data.parts import joined
 
 MakeFolder = Callable[..., Path]
 
@@ -117,17 +118,17 @@ def test_neither_workers_nor_parts_nor_the_start_change_a_batch(make_folder: Mak
     found = find(make_folder({"train": 9, "test": 1}))
     plain, busy = Workers(stream(found), 0), Workers(stream(found), 2)
     before = torch.get_rng_state()
-    expected = list(plain.load(requests(range(6), Part.of(7))))
-    given = busy.load(requests(range(6), Part.of(7)))
+    expected = list(plain.load(requests(range(6), Part.of(8))))
+    given = busy.load(requests(range(6), Part.of(8)))
     assert_same([next(given) for _ in range(3)], expected[:3])
     for process in multiprocessing.active_children():
         assert process.pid is not None
         os.kill(process.pid, signal.SIGINT)  # as a Ctrl-C reaches them
-    assert_same(list(busy.load(requests(range(2, 6), Part.of(7)))), expected[2:])
-    halves = [list(busy.load(requests(range(6), Part.of(7, rank=rank, world=2)))) for rank in range(2)]
+    assert_same(list(busy.load(requests(range(2, 6), Part.of(8)))), expected[2:])
+    halves = [list(busy.load(requests(range(6), Part.of(8, rank=rank, world=2)))) for rank in range(2)]
     for one, other, whole in zip(*halves, expected, strict=True):
-        assert torch.equal(torch.cat([one.images, other.images]), whole.images)
-        assert torch.equal(torch.cat([one.labels, other.labels]), whole.labels)
+        assert torch.equal(joined([one.images, other.images]), whole.images)
+        assert torch.equal(joined([one.labels, other.labels]), whole.labels)
     assert torch.equal(torch.get_rng_state(), before)
     busy.close()
     assert not multiprocessing.active_children()

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from nas.cluster import Cluster, Node
 from nas.search.config import SearchConfig
 from nas.search.run import resources_of
-from nas.search.session import Cluster, Node
 
 LAPTOP = Cluster(scratch=Path(), nodes=(Node(4, 0),))
 CLUSTER = Cluster(scratch=Path(), nodes=(Node(16, 2),) * 4)

@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from nas.search.engine import EngineError
 from nas.signals import STOPPING, handling
 
-__all__ = ["Cluster", "Node", "ray_session"]
+__all__ = ["Cluster", "EngineError", "Node", "ray_session"]
 
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
@@ -36,11 +35,15 @@ _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Ray's memory monitor ends the whole search where it kills one worker; each trial has a limit of its own.
+    # Ray's memory monitor ends a whole search where it kills one worker; each trial has a limit of its own.
     "RAY_memory_monitor_refresh_ms": "0",
     # A trial runs at the priority that the user gave the command, as its step time is read under it.
     "RAY_worker_niceness": "0",
 }
+
+
+class EngineError(RuntimeError):
+    """The machines failed, not what ran on them."""
 
 
 class Node(NamedTuple):
@@ -50,7 +53,7 @@ class Node(NamedTuple):
     gpus: float
 
     def fits(self, cpus: int, gpus: float) -> int:
-        """How many trials of so many processors and such a share of a GPU it holds at once."""
+        """How many trials, or workers, of so many processors and such a share of a GPU it holds at once."""
         by_cpus = int(self.cpus // cpus)
         return min(by_cpus, int(self.gpus) * int(1 / gpus + 1e-9)) if gpus else by_cpus
 

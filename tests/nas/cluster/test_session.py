@@ -7,8 +7,7 @@ from unittest import mock
 
 import pytest
 
-from nas.search.engine import EngineError
-from nas.search.session import ray_session
+from nas.cluster import EngineError, ray_session
 
 
 @pytest.mark.parametrize(
@@ -30,7 +29,7 @@ def test_a_ray_that_does_not_start_is_told(
     monkeypatch.setattr(ray, "init", init)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    monkeypatch.setattr("nas.search.session._make_scratch", lambda: scratch)
+    monkeypatch.setattr("nas.cluster.session._make_scratch", lambda: scratch)
     with (
         mock.patch.dict(os.environ),
         pytest.raises(EngineError, match=f"^Ray did not start on this machine: {said}$"),

@@ -1,0 +1,19 @@
+"""Machines to work on: a Ray of our own, or a cluster of the user's, and a training whose workers run there."""
+
+from typing import TYPE_CHECKING, Any
+
+from nas.cluster.session import Cluster, EngineError, Node, ray_session
+from nas.cluster.workers import Workers
+
+if TYPE_CHECKING:
+    from nas.cluster.training import train_on_cluster
+
+__all__ = ["Cluster", "EngineError", "Node", "Workers", "ray_session", "train_on_cluster"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "train_on_cluster":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nas.cluster.training import train_on_cluster
+
+    return train_on_cluster

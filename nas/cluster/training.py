@@ -1,0 +1,232 @@
+"""A final training by several workers: Ray Train starts them, and starts them again where one dies.
+
+    driver: the data and the folder are checked, the folder's lock is taken; Ray; the mailbox, in it TorchTrainer.fit
+    each worker: the same `train_in` as in one process, on its part of every batch
+    driver: what the first worker tells goes to the user's progress, until it tells how the training ended
+
+The run's own checkpoints are the truth: what Ray Train would keep is not used. A worker that dies (or its machine) ends
+the others' step; all are started anew, from the last checkpoint.
+"""
+
+import io
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing, redirect_stdout
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from nas.cluster.mailbox import LAUNCHING, StopAsked, Told, mailbox_actor
+from nas.cluster.session import EngineError, ray_session
+from nas.cluster.shared import check_shared
+from nas.cluster.workers import Workers
+from nas.data import DataError
+from nas.device import set_up_process
+from nas.signals import StopRequest, stop_request
+from nas.train.feed import Feed
+from nas.train.folder import TrainFolder
+from nas.train.full import TrainingDiverged, TrainingInterrupted, train_in
+from nas.train.group import Group
+from nas.train.job import TrainJob, TrainResult, read_result
+from nas.train.report import Progress, Silent
+from nas.train.streamed import default_workers
+from results import RunError
+
+__all__ = ["train_on_cluster"]
+
+MAX_FAILURES = 5
+COLLECTIVE_TIMEOUT_S = 1800
+POLL_S = 0.2
+MAX_REASON = 200
+ENDED, FAILED, EVALUATED = "ended", "failed", "evaluated"
+ENDS = (TrainingDiverged, TrainingInterrupted, RunError, DataError)
+"""What a worker says that would be no different if it were started again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What each worker is given."""
+
+    job: TrainJob
+    folder: Path
+    checkpoint_every_s: float
+    loader_workers: int | None
+    mailbox: Any
+
+
+def train_on_cluster(
+    job: TrainJob,
+    folder: Path,
+    workers: Workers,
+    *,
+    address: str | None = None,
+    progress: Progress | None = None,
+    checkpoint_every_s: float = 300.0,
+    loader_workers: int | None = None,
+) -> TrainResult:
+    """As `train_full`, by several workers on this machine or on the Ray cluster at `address`.
+
+    The folder, the data and the cache of each machine must be reachable under the same paths. Workers that die are
+    replaced, up to 5 times.
+
+    Raises:
+        ValueError: for a job that does not fit its data, its workers or the machines, or a folder that is not its own.
+        RunWriteError: where the disk does not take it.
+        EngineError: where Ray does not start, or workers die again and again.
+        TrainingDiverged, TrainingInterrupted: as they say.
+    """
+    job, progress = job.anchored(), progress or Silent()
+    folder = folder.absolute()
+    workers.check(job.recipe.batch_size, job.compute, job.options)
+    feed = Feed(job)  # its processes would start with the first image
+    job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
+    with ExitStack() as stack:
+        stack.enter_context(TrainFolder(folder, job, feed.fingerprints))
+        result = read_result(folder)
+        if result is not None:
+            return result
+        progress.begins()
+        stop = stack.enter_context(stop_request())
+        if address is None and sys.platform == "linux":
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        # Where a worker dies Ray says so on stdout, which is for the result.
+        stack.enter_context(redirect_stdout(io.StringIO()))
+        cluster = stack.enter_context(ray_session(address))
+        workers.check_room(cluster, job.compute)
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        try:
+            if address is not None:
+                check_shared(folder)
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            mailbox = mailbox_actor(num_cpus=0, scheduling_strategy=here)
+            task = _Task(
+                job=job,
+                folder=folder,
+                checkpoint_every_s=checkpoint_every_s,
+                loader_workers=loader_workers,
+                mailbox=mailbox,
+            )
+            launch = partial(_fit, task, workers, str(cluster.scratch), on_this_machine=address is None)
+            return _follow(launch, mailbox, stop, progress)
+        except ray.exceptions.RayError as error:
+            raise EngineError(f"Ray was lost: {_last_line(error)}") from error
+
+
+def _fit(task: _Task, workers: Workers, scratch: str, *, on_this_machine: bool) -> str:
+    """Ray Train from its start to its end; what it ended of."""
+    from ray import train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from nas.cluster.process_group import OnThisMachine
+
+    compute = task.job.compute
+    backend = "cpu:gloo,cuda:nccl" if compute.is_cuda else "gloo"
+    meeting: dict[str, Any] = {"backend": backend, "timeout_s": COLLECTIVE_TIMEOUT_S}
+    asked: Any = workers.asked
+    options: Any = {"logging_config": train.LoggingConfig(log_level="ERROR")}
+    trainer = TorchTrainer(
+        _work,
+        train_loop_config={"task": task},
+        torch_config=OnThisMachine(folder=scratch, **meeting) if on_this_machine else TorchConfig(**meeting),
+        scaling_config=train.ScalingConfig(
+            num_workers=asked,
+            use_gpu=compute.is_cuda,
+            resources_per_worker={"CPU": compute.threads, **({"GPU": 1} if compute.is_cuda else {})},
+        ),
+        run_config=train.RunConfig(
+            name="train",
+            storage_path=scratch,
+            failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
+            **options,
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        return _last_line(error)
+    return "no reason is known"
+
+
+def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress: Progress) -> TrainResult:
+    """Launch the workers, hand on what they tell, and end as they say."""
+    import ray
+
+    # Not in a thread of this process: one that still waits for Ray when the session ends would end the process.
+    fitting = mailbox.launch.options(concurrency_group=LAUNCHING).remote(launch)
+    evaluated = 0
+    while True:
+        ended, _ = ray.wait([fitting], timeout=0)
+        for what, value in ray.get(mailbox.take.remote()):
+            if what == ENDED:
+                result: TrainResult = value
+                return result
+            if what == FAILED:
+                raise value
+            if what != EVALUATED or value.step > evaluated:
+                getattr(progress, what)(value)
+            evaluated = max(evaluated, value.step) if what == EVALUATED else evaluated
+        if ended:
+            raise EngineError(f"the workers ended before the training did: {ray.get(fitting)}")
+        if stop.asked:
+            mailbox.ask_to_stop.remote()
+        time.sleep(POLL_S)
+
+
+def _last_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1] if lines else ''}"[:MAX_REASON]
+
+
+def _work(given: dict[str, Any]) -> None:
+    """One worker, in torch's process group."""
+    import ray
+
+    task: _Task = given["task"]
+    group = Group.joined()
+    mailbox = task.mailbox
+    try:
+        result = _train(task, group)
+    except ENDS as error:
+        ray.get(mailbox.tell.remote(FAILED, error))
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:MAX_REASON]
+        lost = f"worker {group.rank} of {group.world} could not go on, and all are started again ({reason})"
+        ray.get(mailbox.tell.remote("note", lost))
+        raise
+    else:
+        if group.is_first:
+            ray.get(mailbox.tell.remote(ENDED, result))
+
+
+def _train(task: _Task, group: Group) -> TrainResult:
+    from ray import train
+    from ray.train.torch import get_device
+
+    job = task.job
+    mine = replace(job.compute, device=str(get_device())) if job.compute.is_cuda else job.compute
+    set_up_process(mine)
+    here = replace(job, compute=mine)
+    loaders = task.loader_workers
+    if loaders is None:
+        loaders = default_workers(mine.threads, processes=train.get_context().get_local_world_size())
+    feed = Feed(here, loader_workers=loaders)
+    progress: Progress = Silent()
+    if group.is_first:
+        progress = Told(task.mailbox)
+        each = job.recipe.batch_size // group.world
+        progress.note(f"{group.world} workers, {each} images of a step each" if group.world > 1 else "1 worker")
+    with closing(feed), TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False) as place:
+        return train_in(
+            place,
+            here,
+            feed,
+            progress=progress,
+            checkpoint_every_s=task.checkpoint_every_s,
+            asks_to_stop=StopAsked(task.mailbox) if group.is_first else lambda: False,
+            group=group,
+        )
