@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from nas.data import is_folder
@@ -11,6 +12,8 @@ from nas.export.report import ExportedFile
 from nas.export.source import Source
 from nas.text import printable
 from nas.train import TrainJob, TrainResult
+from nas.train.curves import Curves
+from results import RunError
 from results.intervals import wilson_interval
 from scaling import Ramp, SizeRamp
 from search_space.stage_costs import HEADERS, parts
@@ -69,9 +72,7 @@ def model_card(source: Source, files: Sequence[ExportedFile]) -> str:
             "",
             "## Network",
             "",
-            f"{cost.params:,} parameters, {cost.macs:,} multiply-adds at {size}x{size}. Step time: not measured "
-            "(`nas measure` does). Key "
-            f"`{arch.key}`.",
+            f"{cost.params:,} parameters, {cost.macs:,} multiply-adds at {size}x{size}. Key `{arch.key}`.",
             "",
             *_table(HEADERS, [row.cells() for row in parts(arch, size)]),
             "",
@@ -79,7 +80,14 @@ def model_card(source: Source, files: Sequence[ExportedFile]) -> str:
             "",
             "## Training",
             "",
-            *_table(("", ""), [*_training(job, result, data.num_images), *_made_with(model.config.environment)]),
+            *_table(
+                ("", ""),
+                [
+                    *_training(job, result, data.num_images),
+                    *_step_times(model.folder),
+                    *_made_with(model.config.environment),
+                ],
+            ),
             "",
         ]
     )
@@ -121,6 +129,26 @@ def _training(job: TrainJob, result: TrainResult, num_images: Mapping[str, int])
         ("seed", str(job.seed)),
         ("computed on", f"{job.compute.device}, {job.compute.dtype}, {job.compute.threads} threads"),
         ("time", f"{result.seconds:,.0f} s, with evaluation"),
+    ]
+
+
+def _step_times(folder: Path) -> Iterable[tuple[str, str]]:
+    """At each image size that an evaluation found: the median of them, with the waiting for images in it."""
+    try:
+        curves = Curves.of(folder)
+    except RunError as error:
+        return [("step time", printable(f"not on record: {error}"))]
+    batch_sizes = {phase.index: phase.batch_size for *_, phase in curves.phases("epochs")}
+    by_size: dict[tuple[int, int], list[float]] = {}
+    for each in curves.evaluations:
+        batch_size = batch_sizes[each.phase]
+        by_size.setdefault((each.image_size, batch_size), []).append(batch_size / each.images_per_s)
+    return [
+        (
+            f"step of {batch_size} images of {image_size}x{image_size}",
+            f"{1000 * median(seconds):,.1f} ms with its data, n = {len(seconds)} evaluations",
+        )
+        for (image_size, batch_size), seconds in by_size.items()
     ]
 
 

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import onnx
@@ -189,7 +190,6 @@ def test_the_card_tells_what_it_is(exported: Exported, model: TrainedModel) -> N
         f"{100 * model.result.ema_accuracy:.2f} % top-1 on the test images of digits (95 % interval",
         "n = 359 images at 8x8",
         f"{arch.params:,} parameters, {arch.macs(8):,} multiply-adds at 8x8",
-        "Step time: not measured",
         "| 1 | mbconv | 3 | 2 | 16 | 1 | 2 | 0.25 | 4x4 |",
         "| images | 1,293 train, 145 holdout, 359 test |",
         "| optimizer | sgd |",
@@ -197,6 +197,10 @@ def test_the_card_tells_what_it_is(exported: Exported, model: TrainedModel) -> N
         *(each.sha256 for each in exported.files),
     ):
         assert text in card, text
+    rates = [json.loads(line)["images_per_s"] for line in (model.folder / "metrics.jsonl").read_text().splitlines()]
+    batch_size = model.config.job.recipe.batch_size
+    ms = 1000 * median(batch_size / rate for rate in rates)
+    assert f"| step of {batch_size} images of 8x8 | {ms:,.1f} ms with its data, n = {len(rates)} evaluations |" in card
 
 
 def test_names_from_a_file_cannot_mark_up_the_card(model: TrainedModel, tmp_path: Path) -> None:
