@@ -17,15 +17,13 @@ import time
 from statistics import mean, stdev
 
 import torch
-from short_training_job import job_of, parser_of
+from short_training_job import job_of, parser_of, steps
 from timm.optim import create_optimizer_v2
 
-from nas.data import mix
 from nas.device import Compute, set_up_process
-from nas.train import FullOptions, TrainJob, accuracy, learning_rate
+from nas.train import FullOptions, TrainJob, accuracy
 from nas.train.feed import Feed
 from nas.train.state import TrainState
-from nas.train.step import FullStep
 from scaling import Ramp
 
 RATES = {
@@ -48,16 +46,9 @@ def train(job: TrainJob, optimizer: str) -> tuple[float, float]:
     if optimizer == "muon":
         # Momentum, Nesterov and weight decay are Muon's own.
         state.optimizer = create_optimizer_v2(state.network, "muon", lr=job.options.lr, weight_decay=0.0)
-    step = FullStep(job, state)
     start = time.process_time()
-    for phase in job.phases(job.total_steps(feed.counts["train"])):
-        step.begin(phase)
-        for batch, labels in feed.train_batches(phase, start=state.step, stop=phase.end):
-            images, targets = mix(
-                batch, labels, mixup=0.0, cutmix=0.0, num_classes=job.arch.head.num_classes, generator=state.mixing
-            )
-            lr = learning_rate(job.options, state.step, total_steps=phase.end, batch_size=phase.batch_size)
-            step(images, targets, lr)
+    for _ in steps(job, feed, state):
+        pass
     seconds = time.process_time() - start
     correct, count = accuracy(state.network, feed.eval_batches("holdout"), job.compute)
     return correct / count, seconds
