@@ -10,7 +10,7 @@ The three rivals have as many params as FAMILY's M, by a width multiplier in mul
 halves, and three stages do. MobileNetV2 and EfficientNet-B0 are the catalog's; the ResNet is timm's of 18 layers with a
 deep stem (ResNet-18-D) without its pool. All are trained by nas train's own step with the paper's optimizer for as many
 epochs, one size, flips and crops, dropout 0.1. Each takes the best of three learning rates, by held-out accuracy after
-`--rate-epochs` with a seed of its own; then the averaged weights are tested on all test images four times an epoch.
+`--rate-epochs` with a seed of its own; then the averaged weights are tested on all test images some times an epoch.
 
 `time` steps all of them in turn, one thread, with batches of FILE's size made as in training in between. A training's
 time is its steps times (step + batch): what else ran on the machine while it trained has no part in it. `show` prints
@@ -51,7 +51,6 @@ RESNET = "ResNet-18-D-like"
 RIVALS = (*PUBLISHED, RESNET)
 RATES = (0.016, 0.032, 0.064)
 RATE_SEED, FIRST_SEED = 100, 1
-TESTS_AN_EPOCH = 4
 
 
 class ResNet(nn.Module):
@@ -162,7 +161,7 @@ def train(arguments: argparse.Namespace) -> None:
             job = job_for(arguments, arch, best, seed, arguments.epochs, members)
             feed, state = Feed(job), state_of(job, arch)
             total = job.total_steps(feed.counts["train"])
-            tests = TESTS_AN_EPOCH * arguments.epochs
+            tests = arguments.tests * arguments.epochs
             due = {round(total * number / tests) for number in range(1, tests + 1)}
             curve = []
             for step in steps(job, feed, state):
@@ -307,6 +306,7 @@ def main() -> None:
             command.add_argument("--epochs", type=int, default=5)
             command.add_argument("--rate-epochs", type=int, default=1)
             command.add_argument("--seeds", type=int, default=3)
+            command.add_argument("--tests", type=int, default=4, help="an epoch")
         else:
             command.add_argument("--rounds", type=int, default=40)
             command.add_argument("--warm-up", type=int, default=4)
