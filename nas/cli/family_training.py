@@ -158,7 +158,7 @@ def train_family(config: train.Config) -> tuple[Path, list[Trained]]:
             f"no family {config.family!r}: neither a folder with a family.json, as nas scale writes it, nor a name "
             "below runs/"
         )
-    members = sorted(found.family.members, key=lambda member: member.params)
+    members = sorted(found.family.members, key=lambda member: (member.params, member.macs))
     for member in members:
         check_run_name(member.name)
         found.check(member)

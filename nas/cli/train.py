@@ -4,7 +4,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from tyro.conf import Positional, Suppress, arg
 
@@ -54,6 +54,8 @@ class Config(StartOptions, TrainingOptions):
 
     nas train efficientnetv2_s --data DIR --fine-tune --init efficientnet_v2_s.pth
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
     arch: Annotated[Positional[str | None], arg(metavar="ARCH")] = None
     """A name of the catalog, a JSON file, RUN:TRIAL, or a member of a family (FAMILYDIR/M.json or FAMILYDIR:M), whose
