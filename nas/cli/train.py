@@ -198,7 +198,7 @@ def train_job(job: TrainJob, folder: Path, config: Config, *, resumed_by: Path) 
     except EngineError as error:
         raise Failed(f"{error}\n{how_to_go_on}") from error
     except TrainingInterrupted as error:
-        print_note(f"{error}, which is kept; {how_to_go_on}")
+        print_note(f"{error}, which is kept; {how_to_go_on}" if (folder / CONFIG).exists() else str(error))
         raise KeyboardInterrupt from error
     except KeyboardInterrupt:
         if (folder / CONFIG).exists():

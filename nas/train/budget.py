@@ -12,7 +12,7 @@ The training seeds all that is random when it begins: its bits are those of the 
 import shutil
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,7 +32,7 @@ from nas.train.schedule import Phase
 from nas.train.state import TrainState
 from nas.train.step import FullStep
 
-__all__ = ["BudgetTooShort", "Costs", "measured_length", "steps_within"]
+__all__ = ["BudgetStopped", "BudgetTooShort", "Costs", "measured_length", "steps_within"]
 
 SHARE, MOST_S = 0.05, 10.0
 """Of the budget, for the steps that are timed, all phases together; and seconds, of a phase."""
@@ -45,6 +45,10 @@ Item = TypeVar("Item")
 
 class BudgetTooShort(ValueError):
     """A budget of wall clock in which no step of each phase fits. Nothing was begun."""
+
+
+class BudgetStopped(Exception):
+    """A stop was asked for before the budget was measured. Nothing was begun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,16 +81,18 @@ def steps_within(seconds: float, costs: Costs, job: TrainJob, num_images: int) -
     return phases * bisect_right(each, seconds, key=lambda steps: costs.of(job, steps * phases, num_images))
 
 
-def measured_length(job: TrainJob, feed: Feed, folder: Path, group: Group) -> tuple[TrainLength, str]:
+def measured_length(
+    job: TrainJob, feed: Feed, folder: Path, group: Group, asks_to_stop: Callable[[], bool]
+) -> tuple[TrainLength, str]:
     """`job.length` with the steps that fit its seconds, of which the measurement takes a part; and a line on it.
 
     Every process of `group` calls this. `folder` is the training's, in which nothing stays.
 
     Raises:
-        BudgetTooShort: in all processes.
+        BudgetTooShort, BudgetStopped: in all processes.
         RunWriteError: where the disk does not take a checkpoint.
     """
-    clock = _Clock(job, group)
+    clock = _Clock(job, group, asks_to_stop)
     state = TrainState(job, group)
     image_s = _seconds_an_image(clock, state.network, feed)
     state.network.train()
@@ -115,9 +121,10 @@ def measured_length(job: TrainJob, feed: Feed, folder: Path, group: Group) -> tu
 class _Clock:
     """What was spent of a budget; the same for all processes where `group` is asked."""
 
-    def __init__(self, job: TrainJob, group: Group) -> None:
+    def __init__(self, job: TrainJob, group: Group, asks_to_stop: Callable[[], bool]) -> None:
         assert job.length.seconds is not None, "only a budget of wall clock is measured"
         self.seconds, self.job, self.group = job.length.seconds, job, group
+        self.asks_to_stop = asks_to_stop
         self._began = time.monotonic()
 
     def spent(self) -> float:
@@ -148,15 +155,16 @@ def _seconds_a_step(clock: _Clock, step: FullStep, feed: Feed, phase: Phase, num
         now = time.monotonic()
         if number <= 0:
             began = now
-        is_late, is_enough = group.sum(
-            float(clock.spent() > clock.seconds), float(number >= least and now - began >= clock.window_s(num_phases))
-        )
+        is_enough = number >= least and now - began >= clock.window_s(num_phases)
+        stops, is_late, ends = group.sum(clock.asks_to_stop(), clock.spent() > clock.seconds, is_enough)
+        if stops:
+            raise BudgetStopped("stopped before the first step")
         if is_late:
             raise BudgetTooShort(
                 f"budget must be longer: it was over while steps at {phase.image_size} px were timed, got "
                 f"{clock.seconds:g}s"
             )
-        if is_enough:
+        if ends:
             break
     return (now - began) / number
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from nas.data import Fault, Split
 from nas.device import set_up_process
 from nas.signals import stop_request
-from nas.train.budget import measured_length
+from nas.train.budget import BudgetStopped, measured_length
 from nas.train.feed import Feed
 from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.group import ALONE, Group
@@ -51,7 +51,7 @@ class TrainingDiverged(Exception):
 
 
 class TrainingInterrupted(Exception):
-    """A signal asked for a stop; a checkpoint was written, and the same call goes on."""
+    """A signal asked for a stop; a checkpoint was written where a step was done, and the same call goes on."""
 
 
 def train_full(
@@ -115,7 +115,10 @@ def train_in(
     """
     length = group.from_first(lambda: place.length)
     if not length.is_known:
-        length, told = measured_length(job, feed, place.path, group)
+        try:
+            length, told = measured_length(job, feed, place.path, group, asks_to_stop)
+        except BudgetStopped as error:
+            raise TrainingInterrupted(str(error)) from None
         if group.is_first:
             place.begin(length)
         progress.note(told)

@@ -148,6 +148,24 @@ def test_too_short_a_budget_begins_nothing(
     assert train_full(replace(small_job, length=TrainLength(steps=3)), folder).steps == 3
 
 
+def test_a_stop_while_it_is_measured_begins_nothing(
+    small_job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, steps = budget_module.FullStep.__call__, 0
+
+    def step(*arguments: Any) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        signal.raise_signal(signal.SIGINT)
+        return plain(*arguments)
+
+    monkeypatch.setattr(budget_module.FullStep, "__call__", step)
+    with pytest.raises(TrainingInterrupted, match="stopped before the first step"):
+        train_full(replace(small_job, length=TEN_SECONDS), tmp_path / "run")
+    assert steps == 1
+    assert not (tmp_path / "run").exists()
+
+
 def training_with_ticks(job: TrainJob, folder: Path) -> int | None:
     """A process's part of a training; each has another clock."""
     group = Group.joined()
