@@ -58,12 +58,12 @@ class Costs:
     Args:
         step_s: of a step with its data, by phase.
         evaluation_s: of both networks on all held-out images, and of a checkpoint.
-        test_s: of both on all test images, and of what is written at the end.
+        once_s: of both on all test images, of what is written at the end, and of compiling for each phase.
     """
 
     step_s: tuple[float, ...]
     evaluation_s: float
-    test_s: float
+    once_s: float
 
     def of(self, job: TrainJob, total_steps: int, num_images: int) -> float:
         """Of a training of so many steps, of the recipe's batch size, on so many images."""
@@ -71,7 +71,7 @@ class Costs:
         steps_s = sum(step_s * phase.steps for step_s, phase in zip(self.step_s, phases, strict=True))
         seen = phases[-1].images_seen(phases[-1].end)
         evaluations = -(-seen // job.images_per_epoch(num_images))
-        return steps_s + evaluations * self.evaluation_s + self.test_s
+        return steps_s + evaluations * self.evaluation_s + self.once_s
 
 
 def steps_within(seconds: float, costs: Costs, job: TrainJob, num_images: int) -> int:
@@ -98,10 +98,11 @@ def measured_length(
     state.network.train()
     step = FullStep(job, state)
     phases = job.phases(LONG * job.recipe.phases)
-    step_s = tuple(clock.mean(_seconds_a_step(clock, step, feed, phase, len(phases))) for phase in phases)
+    step_s, warm_up_s = zip(*(_seconds_a_step(clock, step, feed, phase, len(phases)) for phase in phases), strict=True)
     checkpoint_s = _seconds_a_checkpoint(state, folder, group)
     holdout_s, test_s = (2 * image_s * -(-feed.counts[split] // group.world) for split in ("holdout", "test"))
-    costs = Costs(step_s=step_s, evaluation_s=holdout_s + checkpoint_s, test_s=test_s + checkpoint_s)
+    compile_s = sum(warm_up_s) if job.options.compile else 0.0
+    costs = Costs(step_s=step_s, evaluation_s=holdout_s + checkpoint_s, once_s=test_s + checkpoint_s + compile_s)
     num_images, spent = feed.counts["train"], clock.mean(clock.spent())
     steps = steps_within(clock.seconds - spent, costs, job, num_images)
     if not steps:
@@ -139,13 +140,14 @@ class _Clock:
         return min(MOST_S, SHARE * self.seconds / parts)
 
 
-def _seconds_a_step(clock: _Clock, step: FullStep, feed: Feed, phase: Phase, num_phases: int) -> float:
+def _seconds_a_step(clock: _Clock, step: FullStep, feed: Feed, phase: Phase, num_phases: int) -> tuple[float, float]:
+    """Of a step, and of those before that are not counted."""
     group, compute = clock.group, clock.job.compute
     warm_up, least = max(WARM_UP, feed.ahead), max(LEAST, feed.ahead)
     look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
     step.begin(phase)
     batches = feed.train_batches(phase, start=phase.first_step, stop=phase.end, rank=group.rank, world=group.world)
-    began = now = 0.0
+    started = began = now = time.monotonic()
     number = 0
     for number, (images, labels) in enumerate(batches, start=1 - warm_up):
         step(*step.mixed(images, labels, phase), 0.0)
@@ -166,7 +168,7 @@ def _seconds_a_step(clock: _Clock, step: FullStep, feed: Feed, phase: Phase, num
             )
         if ends:
             break
-    return (now - began) / number
+    return clock.mean((now - began) / number), clock.mean(began - started)
 
 
 def _seconds_an_image(clock: _Clock, network: nn.Module, feed: Feed) -> float:

@@ -70,7 +70,7 @@ def test_as_many_steps_as_fit(changed: Changed, data: st.DataObject, options: di
     costs = Costs(
         step_s=data.draw(st.tuples(*[costs_s] * num_phases)),
         evaluation_s=data.draw(costs_s),
-        test_s=data.draw(costs_s),
+        once_s=data.draw(costs_s),
     )
     steps = steps_within(seconds, costs, job, 1293)
     assert steps % num_phases == 0
@@ -83,11 +83,11 @@ def test_what_is_counted_is_what_a_training_does(changed: Changed, tmp_path: Pat
     job = replace(changed(**options), length=TrainLength(steps=42))
     result = train_full(job, tmp_path / "run")
     phases = job.phases(42)
-    a_step = Costs(step_s=(1.0,) * len(phases), evaluation_s=0.0, test_s=0.0)
+    a_step = Costs(step_s=(1.0,) * len(phases), evaluation_s=0.0, once_s=0.0)
     assert a_step.of(job, 42, 1293) == result.steps
-    an_evaluation = Costs(step_s=(0.0,) * len(phases), evaluation_s=1.0, test_s=0.0)
+    an_evaluation = Costs(step_s=(0.0,) * len(phases), evaluation_s=1.0, once_s=0.0)
     assert an_evaluation.of(job, 42, 1293) == len(lines(tmp_path / "run"))
-    in_the_first = Costs(step_s=(1.0, *[0.0] * (len(phases) - 1)), evaluation_s=0.0, test_s=0.5)
+    in_the_first = Costs(step_s=(1.0, *[0.0] * (len(phases) - 1)), evaluation_s=0.0, once_s=0.5)
     assert in_the_first.of(job, 42, 1293) == phases[0].steps + 0.5
 
 
@@ -111,6 +111,16 @@ def test_the_bits_are_those_of_as_many_steps(
     assert not (tmp_path / "budget/.timed").exists()
 
 
+def test_compiling_is_taken_into_account(changed: Changed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, **options: network)
+    steps = {}
+    for compiles in (False, True):
+        monkeypatch.setattr(budget_module, "time", ticking(0.1))
+        job = replace(changed(compile=compiles), length=TEN_SECONDS)
+        steps[compiles] = train_full(job, tmp_path / str(compiles)).steps
+    assert 3 <= steps[True] < steps[False]
+
+
 def test_a_resumption_measures_nothing(small_job: TrainJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = replace(small_job, length=TEN_SECONDS)
     with pytest.raises(TrainingInterrupted):
@@ -132,7 +142,10 @@ def test_a_resumption_measures_nothing(small_job: TrainJob, tmp_path: Path, monk
     ("seconds", "rule"),
     [
         (0.5, "budget must be longer: it was over while steps at 8 px were timed, got 0.5s"),
-        (5.0, r"budget must be at least about 5\.\d+s here, for a step of each of 3 phases, .* to time them\), got 5s"),
+        (
+            5.0,
+            r"budget must be at least about \d\.\d+s here, for a step of each of 3 phases, .* to time them\), got 5s",
+        ),
     ],
 )
 @pytest.mark.parametrize("is_there", [False, True])
