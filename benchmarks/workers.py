@@ -50,7 +50,7 @@ def train(arguments: argparse.Namespace) -> None:
             if (run / "config.json").exists():
                 command += ["--resume", str(run), *(option for option in WAYS[way] if option != "--sync-bn")]
             else:
-                command += [arguments.arch, "--data", str(arguments.data), "--epochs", str(arguments.epochs)]
+                command += [arguments.arch, "--data", str(arguments.data), "--budget", f"{arguments.epochs}ep"]
                 command += ["--image-size", str(arguments.image_size), "--batch-size", str(arguments.batch_size)]
                 command += ["--optimizer", "sgd", "--seed", str(seed), "--growth", "fixed", "--out", str(run)]
                 command += WAYS[way]

@@ -57,7 +57,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: no valid JSON: {error}") from None
     if not isinstance(config, dict):
         raise RunError(f"{path}: must be an object, got {type(config).__name__}")
-    if config.get("kind") == "training":
+    if config.get("kind") in ("training", "family training"):
         raise RunError(f"{path}: is of a training (nas train), not of a search")
     version = config.get("schema_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:

@@ -1,25 +1,35 @@
-"""`nas scale --train`: the members of a family trained to final models, the smallest first."""
+"""`nas train --family` and `nas scale --train`: the members of a family trained to final models, the smallest first.
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+The run's config.json holds the options that all members are trained with; each member's folder is a training's.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from tyro.conf import arg
 
 from nas.cli import train
-from nas.cli.console import print_note
+from nas.cli.console import print_json, print_note
+from nas.cli.families import find_family
+from nas.cli.runs import find_run, typed_folder
+from nas.data import is_folder
 from nas.text import printable
 from nas.train import OptimizerName, TrainResult
-from nas.train.job import MODEL
-from results import text_table
-from scaling import Family, Member
+from nas.train.job import CONFIG, FAMILY_KIND, MODEL
+from results import RunError, check_run_name, text_table
+from results.durable import write_atomically
+from scaling import Member
+from search_space.files import parse_json, read_text
 
-__all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "train_family", "trained_text"]
+__all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "resumed", "run", "train_family", "train_scaled", "trained_text"]
 
 TRAINED = "trained"
-NEEDS_TRAIN = ("data", "data_root", "epochs", "optimizer", "train_batch_size", "seed")
-CHECKPOINT_SECONDS = 300.0
+NEEDS_TRAIN = ("data", "data_root", "budget", "optimizer", "train_batch_size", "seed")
+OF_ONE_NETWORK = ("recipe", "init", "init_origin", "fine_tune")
+NOT_RECORDED = {"family", "out", "given", "workers", "address", *train.OF_THE_COMMAND}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +37,15 @@ class TrainOptions:
     """How --train trains; what is not here is as nas train has it."""
 
     train: bool = False
-    """Train every member to a final model, the smallest first, in DIR/trained/NAME. The same command goes on after an
-    interruption; members that are trained stay as they are."""
+    """Train every member to a final model, as nas train --family DIR does, in DIR/trained/NAME. The same command goes
+    on after an interruption; members that are trained stay as they are."""
     data: str = "digits"
     """With --train: digits, cifar10, cifar100, or a folder of images in one folder a class."""
     data_root: Annotated[Path | None, arg(metavar="DIR")] = None
     """With --train: the folder that holds cifar10 or cifar100."""
-    epochs: Annotated[int | None, arg(metavar="N")] = None
-    """With --train: times that each image is seen, the same for each member. Where not given, the recipe's."""
+    budget: Annotated[str | None, arg(metavar="BUDGET")] = None
+    """With --train: epochs (30ep), steps (5000st) or wall clock (90m, 2h) of each member. Where not given, the
+    recipe's."""
     optimizer: OptimizerName = "rmsprop"
     """With --train: rmsprop (the paper's), sgd or adamw."""
     train_batch_size: Annotated[int | None, arg(metavar="N")] = None
@@ -55,34 +66,145 @@ class Trained:
         return {"name": self.member.name, "folder": str(self.folder), **asdict(self.result)}
 
 
-def train_family(options: TrainOptions, folder: Path, family: Family) -> list[Trained]:
-    """Train each member of the family that lies in `folder`.
+@dataclass(frozen=True, kw_only=True)
+class _Record:
+    """config.json of a family's trainings. `options` are fields of `train.Config`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    schema_version: int = 1
+    kind: str = FAMILY_KIND
+    family: str
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, config: train.Config, family: Path) -> "_Record":
+        root = config.data_root and config.data_root.expanduser().absolute()
+        data = str(Path(config.data).expanduser().absolute()) if is_folder(config.data) else config.data
+        options = asdict(replace(config, data=data, data_root=root))
+        kept = {name: value for name, value in options.items() if name not in NOT_RECORDED}
+        return cls(family=str(family.absolute()), options=json.loads(json.dumps(kept, default=str)))
+
+    def is_of_same(self, other: "_Record") -> bool:
+        """Whether both ask for the same trainings; data may have been moved, as each member's training knows."""
+        mine, theirs = ({**each.options, "data": None, "data_root": None} for each in (self, other))
+        return mine == theirs
+
+
+def run(config: train.Config) -> int:
+    """Train the family that `config` names, and print what came of it."""
+    folder, trained = train_family(config)
+    if config.json:
+        print_json({"run": str(folder), "trained": [each.to_dict() for each in trained]})
+    else:
+        print(trained_text(trained))
+    return 0
+
+
+def resumed(config: train.Config) -> train.Config:
+    """What --resume goes on with, where that is a family's trainings; else `config` as it is.
 
     Raises:
-        ValueError: for no such data, or a member's folder that holds another training.
-        Failed: where a loss was not finite; the members before are kept.
-        KeyboardInterrupt: where a signal asked for a stop.
+        ValueError: for no such run, or a damaged config.json.
     """
-    found = []
-    for number, member in enumerate(family.members, start=1):
-        place = folder / TRAINED / member.name
-        print_note(f"training {member.name}, {number} of {len(family.members)}, in {printable(str(place))}")
-        config = train.Config(
-            arch=f"{folder}:{member.name}",
+    folder = find_run(config.resume or "")
+    record = _read(folder)
+    if record is None:
+        return config
+    try:
+        before = parse_json(train.Config, json.dumps(record.options))
+    except ValueError as error:
+        raise RunError(f"{folder / CONFIG}: {error}") from None
+    of_now: dict[str, Any] = {name: getattr(config, name) for name in (*train.OF_THE_COMMAND, "workers", "address")}
+    moved: dict[str, Any] = {name: getattr(config, name) for name in ("data", "data_root") if name in config.given}
+    there = {"family": record.family, "out": str(folder.absolute()), "resume": None}
+    return replace(before, **{**of_now, **moved, **there})
+
+
+def train_scaled(options: TrainOptions, folder: Path) -> list[Trained]:
+    """Train each member of the family that lies in `folder`; as `train_family`."""
+    _, trained = train_family(
+        train.Config(
+            family=str(folder),
             data=options.data,
             data_root=options.data_root,
-            epochs=options.epochs,
+            budget=options.budget,
             optimizer=options.optimizer,
             seed=options.seed,
             batch_size=options.train_batch_size,
-            out=str(place.absolute()),
         )
-        job, place = train.new_job(config)
-        result = train.train_job(
-            job, place, how_to_go_on="to go on: the same command", checkpoint_every_s=CHECKPOINT_SECONDS
+    )
+    return trained
+
+
+def train_family(config: train.Config) -> tuple[Path, list[Trained]]:
+    """Train each member of the family that `config` names, with its other options; the run's folder, and what came of
+    it.
+
+    Raises:
+        ValueError: for no such family or data, an option that no family can have, or a folder that holds another
+            training.
+        Failed: where a loss was not finite; the members before are kept.
+        KeyboardInterrupt: where a signal asked for a stop.
+    """
+    if config.arch is not None:
+        raise ValueError(f"either an ARCH or a --family can be given, got both: {config.arch!r}, {config.family!r}")
+    for name in OF_ONE_NETWORK:
+        if getattr(config, name):
+            raise ValueError(f"--{name.replace('_', '-')} cannot be given with --family: it is of one network")
+    found = find_family(config.family or "")
+    if found is None:
+        raise ValueError(
+            f"no family {config.family!r}: neither a folder with a family.json, as nas scale writes it, nor a name "
+            "below runs/"
         )
-        found.append(Trained(member=member, folder=folder / TRAINED / member.name, result=result))
-    return found
+    members = sorted(found.family.members, key=lambda member: (member.params, member.macs))
+    for member in members:
+        check_run_name(member.name)
+        found.check(member)
+    folder = found.folder / TRAINED if config.out is None else typed_folder(config.out)
+    trained = []
+    for number, member in enumerate(members, start=1):
+        place = folder / member.name
+        print_note(f"training {member.name}, {number} of {len(members)}, in {printable(str(place))}")
+        own = replace(config, arch=f"{found.folder}:{member.name}", family=None, out=str(place.absolute()))
+        job, _ = train.new_job(own)
+        if number == 1:
+            _begin(folder, _Record.of(config, found.folder), members)
+        result = train.train_job(job, place, own, resumed_by=folder)
+        trained.append(Trained(member=member, folder=place, result=result))
+    return folder, trained
+
+
+def _begin(folder: Path, record: _Record, members: Sequence[Member]) -> None:
+    """Write the run's config.json, or find that it holds this one already."""
+    check_run_name(folder.name)
+    names = {member.name for member in members}
+    before = _read(folder) if (folder / CONFIG).exists() else None
+    if any((folder / name / CONFIG).exists() for name in names) and before is not None:
+        if not before.is_of_same(record):
+            raise RunError(f"{folder}: holds other trainings of a family already: choose another name, or resume them")
+        return
+    others = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    others = [name for name in others if name not in {*names, f".{CONFIG}.tmp"} and (name != CONFIG or before is None)]
+    if others:
+        raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / CONFIG, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
+
+
+def _read(folder: Path) -> _Record | None:
+    """The record of a family's trainings; None for a run of another kind."""
+    path = folder / CONFIG
+    try:
+        text = read_text(path)
+        record = json.loads(text)
+        if not isinstance(record, Mapping) or record.get("kind") != FAMILY_KIND:
+            return None
+        return parse_json(_Record, text)
+    except ValueError as error:
+        message = str(error)
+        raise RunError(message if message.startswith(str(path)) else f"{path}: {message}") from None
 
 
 def trained_text(trained: Sequence[Trained]) -> str:

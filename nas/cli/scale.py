@@ -9,7 +9,7 @@ from tyro.conf import Suppress, arg
 
 from nas.cli.base import FoundBase, find_base
 from nas.cli.console import print_json, print_note
-from nas.cli.family_training import NEEDS_TRAIN, TrainOptions, train_family, trained_text
+from nas.cli.family_training import NEEDS_TRAIN, TrainOptions, train_scaled, trained_text
 from nas.cli.part_times import StepOptions, step_time_table
 from nas.cli.runs import RUNS, plain_name, typed_folder
 from nas.cli.scaled import family_text, member_document
@@ -53,7 +53,7 @@ class Config(TrainOptions, StepOptions):
     NAME.recipe.json (image sizes, RandAugment, mixup, dropout, from the first phase to the last). With --train each
     member is trained to a final model:
 
-    nas scale --run my-run --target M=2x --train --data DIR --epochs 100
+    nas scale --run my-run --target M=2x --train --data DIR --budget 100ep
     """
 
     base: Annotated[str, arg(metavar="BASE")] = "S"
@@ -125,7 +125,7 @@ def run(config: Config) -> int:
         print(f"base: {found.told}\n")
         print(family_text(family, table))
         print(_where(folder, family))
-    trained = train_family(config, folder, family) if config.train else []
+    trained = train_scaled(config, folder) if config.train else []
     if config.json:
         print_json(
             {
@@ -149,7 +149,8 @@ def _where(folder: Path, family: Family) -> str:
     return (
         f"\n{shown}/ holds {FAMILY_FILE}, and of each member its network and its recipe\n"
         f"\n  nas describe {shown}/{largest.name}.json --image-size {largest.recipe.eval_size}"
-        f"\n  nas train {shown}:{largest.name} --data DIR"
+        f"\n  nas train {shown}/{largest.name}.json --data DIR"
+        f"\n  nas train --family {shown} --data DIR"
     )
 
 

@@ -1,18 +1,18 @@
-"""`nas train`: one network to a final model, progressively."""
+"""`nas train`: one network, or each of a family, to a final model, progressively."""
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from tyro.conf import Positional, Suppress, arg
 
 from nas.cli.arch import NamedArch, find_arch
 from nas.cli.base import find_base
 from nas.cli.console import Failed, print_json, print_note
-from nas.cli.runs import RUNS, dated_folder, find_run, plain_name, typed_folder
+from nas.cli.families import find_member, read_recipe
+from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
 from nas.cli.start import StartOptions, find_start
 from nas.cli.training_options import TrainingOptions, full_options
@@ -26,24 +26,26 @@ from nas.train import FINE_TUNE_STEPS, TrainJob, TrainLength, TrainResult, read_
 from nas.train.job import CONFIG, MODEL
 from nas.train.origin import Normalisation
 from nas.train.watch_trackers import TrackerName, check_tracker
-from scaling import FAMILY_FILE, Family, Place, Preset, ProgressiveRecipe, fine_tuning_recipe
+from scaling import Family, Place, Preset, ProgressiveRecipe, fine_tuning_recipe
 from search_space import ArchSpec
-from search_space.files import parse_json, read_text
 
-__all__ = ["Config", "new_job", "run", "train_job"]
+__all__ = ["OF_THE_COMMAND", "Config", "new_job", "run", "train_job"]
 
 DEFAULT_BATCH_SIZE = 128
 MAX_LOADER_WORKERS = 256
-ONE = Workers(least=1, most=1)
 _MAY_CHANGE = ("data", "data_root", "workers", "address")
-_OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to")
+OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(StartOptions, TrainingOptions):
     """Train one network to a final model, image size and regularisation growing together (EfficientNetV2, Algorithm 1).
 
-    Example: nas train runs/family-efficientnetv2_s:S --data DIR --epochs 350
+    Example: nas train efficientnetv2_s --data DIR --budget 350ep
+
+    nas train runs/family-efficientnetv2_s/M.json --data DIR --budget 2h
+
+    nas train --family runs/family-efficientnetv2_s --data DIR
 
     A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), tensorboard/ (the same
     for tensorboard --logdir), checkpoints/, and at the end curves.png, model.safetensors (the averaged weights),
@@ -53,9 +55,14 @@ class Config(StartOptions, TrainingOptions):
     nas train efficientnetv2_s --data DIR --fine-tune --init efficientnet_v2_s.pth
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
     arch: Annotated[Positional[str | None], arg(metavar="ARCH")] = None
-    """A name of the catalog, a JSON file, RUN:TRIAL, or FAMILYDIR:MEMBER, whose recipe is then used. Its number of
-    classes becomes the data's."""
+    """A name of the catalog, a JSON file, RUN:TRIAL, or a member of a family (FAMILYDIR/M.json or FAMILYDIR:M), whose
+    recipe is then used. Its number of classes becomes the data's."""
+    family: Annotated[str | None, arg(metavar="DIR")] = None
+    """In place of ARCH: train every member of a family (as nas scale makes it), the smallest first, each in RUN/NAME.
+    The same command goes on after an interruption, as --resume RUN does; members that are trained stay as they are."""
     data: str = "digits"
     """digits, cifar10, cifar100, torchvision:NAME (as Flowers102), a folder of images in one folder a class, or a
     folder of WebDataset shards (train-000.tar, ... and val-000.tar or test-000.tar)."""
@@ -69,10 +76,11 @@ class Config(StartOptions, TrainingOptions):
     """Processes that decode streamed images; where not given, one for each core that --threads leaves, at most 8."""
     max_corrupt: Annotated[float, arg(metavar="SHARE")] = 0.01
     """Images that cannot be read are named, skipped and counted; more than this share of a split end the training."""
-    epochs: Annotated[int | None, arg(metavar="N")] = None
-    """Times that each image is seen, over all phases; the recipe's where not given, with --fine-tune 10,000 steps."""
-    steps: Annotated[int | None, arg(metavar="N")] = None
-    """Optimizer steps, in place of epochs."""
+    budget: Annotated[str | None, arg(metavar="BUDGET")] = None
+    """How long: epochs (30ep: times that each image is seen, over all phases), steps (5000st), or wall clock (90s, 30m,
+    2h, 1d). The recipe's epochs where not given, with --fine-tune 10000st. Of wall clock, steps of each phase are
+    timed before the first, and as many are made as then fit with evaluations and test. It counts from when the images
+    are decoded (and the workers have started), for each member of a --family; a resumed training keeps its steps."""
     recipe: Annotated[str | None, arg(metavar="FILE")] = None
     """A NAME.recipe.json as nas scale writes it. Where not given, the family member's, or the one that nas scale would
     give the network, with batches of 128."""
@@ -100,10 +108,11 @@ class Config(StartOptions, TrainingOptions):
     """With --workers: of a running Ray cluster (auto or HOST:PORT), whose machines share the run's folder and have the
     data under the same path."""
     out: Annotated[str | None, arg(metavar="NAME")] = None
-    """The run's name below runs/, or a folder; named after the network and the time where not given."""
+    """The run's name below runs/, or a folder; where not given named after the network and the time, and of --family
+    DIR/trained."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
-    """A training to go on with. It says all but --json, --log-to, --checkpoint-seconds, --loader-workers, --workers and
-    --address; its data may have been moved (--data, --data-root)."""
+    """A training, or a family's, to go on with. It says all but --json, --log-to, --checkpoint-seconds,
+    --loader-workers, --workers and --address; its data may have been moved (--data, --data-root)."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
     log_to: tuple[TrackerName, ...] = ()
@@ -125,23 +134,21 @@ def run(config: Config) -> int:
     """
     for name in config.log_to:
         check_tracker(name)
-    loader_workers, workers = config.loader_workers, _workers(config)
+    _workers(config)
+    loader_workers = config.loader_workers
     if loader_workers is not None and not 0 <= loader_workers <= MAX_LOADER_WORKERS:
         raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {loader_workers}")
+    if config.resume is not None:
+        _check_resumed(config)
+    from nas.cli import family_training  # which trains through this module
+
+    family = family_training.resumed(config) if config.resume is not None else config
+    if family.family is not None:
+        return family_training.run(family)
     job, folder = _resumed(config) if config.resume is not None else new_job(config)
     if loader_workers is not None and job.data_mode == "cache":
         print_note("--loader-workers has no effect: the images come from the cache")
-    how_to_go_on = f"to go on: nas train --resume {printable(str(folder))}"
-    result = train_job(
-        job,
-        folder,
-        how_to_go_on=how_to_go_on,
-        checkpoint_every_s=config.checkpoint_seconds,
-        loader_workers=loader_workers,
-        log_to=config.log_to,
-        workers=workers,
-        address=config.address,
-    )
+    result = train_job(job, folder, config, resumed_by=folder)
     if config.json:
         print_json(_document(job, folder, result))
     else:
@@ -158,34 +165,32 @@ def _workers(config: Config) -> Workers:
     return workers
 
 
-def train_job(
-    job: TrainJob,
-    folder: Path,
-    *,
-    how_to_go_on: str,
-    checkpoint_every_s: float,
-    loader_workers: int | None = None,
-    log_to: Sequence[TrackerName] = (),
-    workers: Workers = ONE,
-    address: str | None = None,
-) -> TrainResult:
-    """Train in the folder, with a live line; where it is interrupted, what is kept and how to go on is said."""
+def train_job(job: TrainJob, folder: Path, config: Config, *, resumed_by: Path) -> TrainResult:
+    """Train in the folder as the command has it, with a live line; where it is interrupted, what is kept and how to go
+    on is said: with the run `resumed_by`.
+
+    Raises:
+        ValueError: for a value that breaks a rule, or a folder that is not the job's.
+        Failed: where the loss was not finite, or machines or processes were lost.
+        KeyboardInterrupt: where a signal asked for a stop.
+    """
     from nas.data import WorkerLost
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
 
+    how_to_go_on, workers = f"to go on: nas train --resume {printable(str(resumed_by))}", _workers(config)
     try:
-        with watched(job, folder, log_to) as progress:
+        with watched(folder, config.log_to) as progress:
             how: dict[str, Any] = {
                 "progress": progress,
-                "checkpoint_every_s": checkpoint_every_s,
-                "loader_workers": loader_workers,
+                "checkpoint_every_s": config.checkpoint_seconds,
+                "loader_workers": config.loader_workers,
             }
             if workers.here:
                 result = train_full(job, folder, **how)
             else:
                 from nas.cluster import train_on_cluster
 
-                result = train_on_cluster(job, folder, workers, address=address, **how)
+                result = train_on_cluster(job, folder, workers, address=config.address, **how)
             progress.ended(result)
             return result
     except (TrainingDiverged, WorkerLost) as error:
@@ -193,7 +198,7 @@ def train_job(
     except EngineError as error:
         raise Failed(f"{error}\n{how_to_go_on}") from error
     except TrainingInterrupted as error:
-        print_note(f"{error}, which is kept; {how_to_go_on}")
+        print_note(f"{error}, which is kept; {how_to_go_on}" if (folder / CONFIG).exists() else str(error))
         raise KeyboardInterrupt from error
     except KeyboardInterrupt:
         if (folder / CONFIG).exists():
@@ -201,11 +206,14 @@ def train_job(
         raise
 
 
-def _resumed(config: Config) -> tuple[TrainJob, Path]:
-    others = [name for name in config.given if name not in (*_MAY_CHANGE, *_OF_THE_COMMAND)]
+def _check_resumed(config: Config) -> None:
+    others = [name for name in config.given if name not in (*_MAY_CHANGE, *OF_THE_COMMAND)]
     if config.arch is not None or others:
         what = f"--{others[0].replace('_', '-')}" if others else f"ARCH {config.arch!r}"
         raise ValueError(f"{what} cannot be given with --resume: it is the run's own")
+
+
+def _resumed(config: Config) -> tuple[TrainJob, Path]:
     folder = find_run(config.resume or "")
     job = read_job(folder)
     data = config.data if "data" in config.given else job.data.data
@@ -220,9 +228,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
         ValueError: for no such network or data, or a value that breaks a rule.
     """
     if config.arch is None:
-        raise ValueError("an ARCH must be given, or a run with --resume")
-    if config.epochs is not None and config.steps is not None:
-        raise ValueError("either epochs or steps can be given")
+        raise ValueError("an ARCH must be given, or a --family, or a run with --resume")
     check_threads(config.threads)
     compute = Compute(device=config.device, dtype=config.dtype, threads=config.threads)
     _check_device(compute)
@@ -232,10 +238,13 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     options = full_options(config, fine_tuning=config.fine_tune)
     if config.compile and not compute.is_cuda and shutil.which(os.environ.get("CXX", "g++")) is None:
         raise ValueError("compile must be left out on a CPU without a C++ compiler: g++, or what CXX names")
+    length = None if config.budget is None else TrainLength.of_budget(config.budget)
     name, arch, recipe = _network(config)
     start = find_start(config, arch)
     if config.fine_tune:
         recipe = fine_tuning_recipe(recipe, config.image_size)
+    if length is None:
+        length = TrainLength(steps=FINE_TUNE_STEPS) if config.fine_tune else TrainLength(epochs=recipe.epochs)
     if config.batch_size is not None:
         recipe = replace(recipe, batch_size=config.batch_size)
     data = DataConfig(
@@ -253,7 +262,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
         recipe=recipe,
         options=options,
         data=data,
-        length=_length(config, recipe),
+        length=length,
         compute=compute,
         seed=config.seed,
         data_mode=_mode(config, folder, found, recipe),
@@ -282,12 +291,6 @@ def _mode(config: Config, folder: Path, found: Survey, recipe: ProgressiveRecipe
     return mode
 
 
-def _length(config: Config, recipe: ProgressiveRecipe) -> TrainLength:
-    if config.steps is None and config.epochs is None:
-        return TrainLength(steps=FINE_TUNE_STEPS) if config.fine_tune else TrainLength(epochs=recipe.epochs)
-    return TrainLength(steps=config.steps, epochs=config.epochs)
-
-
 def _check_device(compute: Compute) -> None:
     if not compute.is_cuda:
         return
@@ -303,14 +306,16 @@ def _network(config: Config) -> tuple[str, ArchSpec, ProgressiveRecipe]:
     """What ARCH is called, what it means, and how it is trained."""
     text = config.arch or ""
     own: ProgressiveRecipe | None
-    member = _member(text)
+    member = find_member(text)
     if member is not None:
         name, arch, own = member
     else:
         found = find_arch(text)
         name, arch, own = _plain_name(found), found.arch, None
     if config.recipe is not None:
-        own = _read_recipe(Path(config.recipe))
+        own = read_recipe(Path(config.recipe))
+    elif member is not None and own is None:
+        raise ValueError(f"{Path(text).with_suffix('.recipe.json')}: is missing: give a --recipe")
     if own is None:
         return name, arch, _derived(config, text)
     for option in ("image_size", "preset"):
@@ -319,32 +324,8 @@ def _network(config: Config) -> tuple[str, ArchSpec, ProgressiveRecipe]:
     return name, arch, own
 
 
-def _member(text: str) -> tuple[str, ArchSpec, ProgressiveRecipe] | None:
-    """FAMILYDIR:MEMBER, where FAMILYDIR is a folder with a family.json, or its name below runs/."""
-    folder, colon, name = text.rpartition(":")
-    if not colon:
-        return None
-    for path in (Path(folder), RUNS / folder):
-        if (path / FAMILY_FILE).is_file():
-            try:
-                family = Family.from_json(read_text(path / FAMILY_FILE))
-            except ValueError as error:
-                raise ValueError(f"{path / FAMILY_FILE}: {error}") from None
-            member = family.member(name)
-            return f"{path.name}-{name}", member.arch, member.recipe
-    return None
-
-
 def _plain_name(found: NamedArch) -> str:
     return Path(found.name).stem if found.run is None else found.name.replace(":", "-")
-
-
-def _read_recipe(path: Path) -> ProgressiveRecipe:
-    try:
-        return parse_json(ProgressiveRecipe, read_text(path))
-    except ValueError as error:
-        message = str(error)
-        raise ValueError(message if message.startswith(str(path)) else f"{path}: {message}") from None
 
 
 def _derived(config: Config, text: str) -> ProgressiveRecipe:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from nas.cli.training_line import TrainingLine
-from nas.train import TrainJob
+from nas.train import read_job
 from nas.train.picture import CurvesPicture
 from nas.train.watch import Watched, Watcher
 from nas.train.watch_tensorboard import TensorBoard
@@ -16,12 +16,16 @@ __all__ = ["watched"]
 
 
 @contextmanager
-def watched(job: TrainJob, folder: Path, log_to: Sequence[TrackerName]) -> Iterator[Watched]:
-    """The `Progress` of the training of `job` in `folder`."""
+def watched(folder: Path, log_to: Sequence[TrackerName]) -> Iterator[Watched]:
+    """The `Progress` of the training in `folder`."""
     watchers: dict[str, Callable[[], Watcher]] = {
         "tensorboard": partial(TensorBoard, folder),
-        **{name: partial(TRACKERS[name], folder, job) for name in log_to},
+        **{name: partial(_tracker, name, folder) for name in log_to},
         "curves.png": partial(CurvesPicture, folder),
     }
     with TrainingLine() as line, Watched(line, watchers) as progress:
         yield progress
+
+
+def _tracker(name: TrackerName, folder: Path) -> Watcher:
+    return TRACKERS[name](folder, read_job(folder))

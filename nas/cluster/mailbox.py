@@ -9,11 +9,12 @@ from typing import Any
 
 from nas.train.report import Metrics, Now
 
-__all__ = ["LAUNCHING", "Mailbox", "StopAsked", "Told", "mailbox_actor"]
+__all__ = ["BEGINS", "LAUNCHING", "Mailbox", "StopAsked", "Told", "mailbox_actor"]
 
 LAUNCHING = "launching"
 """The concurrency group of `launch`; other methods are called one by one, in the order in which they came."""
 
+BEGINS = "begins"
 STEP_EVERY_S = 0.5
 STOP_EVERY_S = 1.0
 
@@ -60,7 +61,7 @@ class Told:
         self._last_step = 0.0
 
     def begins(self) -> None:
-        """Nothing: the driver, who holds the folder's lock, has told."""
+        self._mailbox.tell.remote(BEGINS, None)
 
     def note(self, text: str) -> None:
         self._mailbox.tell.remote("note", text)

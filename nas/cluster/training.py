@@ -19,13 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nas.cluster.mailbox import LAUNCHING, StopAsked, Told, mailbox_actor
+from nas.cluster.mailbox import BEGINS, LAUNCHING, StopAsked, Told, mailbox_actor
 from nas.cluster.session import EngineError, ray_session
 from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError
 from nas.device import set_up_process
 from nas.signals import StopRequest, stop_request
+from nas.train.budget import BudgetTooShort
 from nas.train.feed import Feed
 from nas.train.folder import TrainFolder
 from nas.train.full import TrainingDiverged, TrainingInterrupted, train_in
@@ -42,7 +43,7 @@ COLLECTIVE_TIMEOUT_S = 1800
 POLL_S = 0.2
 MAX_REASON = 200
 ENDED, FAILED, EVALUATED = "ended", "failed", "evaluated"
-ENDS = (TrainingDiverged, TrainingInterrupted, RunError, DataError)
+ENDS = (BudgetTooShort, TrainingDiverged, TrainingInterrupted, RunError, DataError)
 """What a worker says that would be no different if it were started again."""
 
 
@@ -76,19 +77,19 @@ def train_on_cluster(
         ValueError: for a job that does not fit its data, its workers or the machines, or a folder that is not its own.
         RunWriteError: where the disk does not take it.
         EngineError: where Ray does not start, or workers die again and again.
-        TrainingDiverged, TrainingInterrupted: as they say.
+        BudgetTooShort, TrainingDiverged, TrainingInterrupted: as they say.
     """
     job, progress = job.anchored(), progress or Silent()
     folder = folder.absolute()
     workers.check(job.recipe.batch_size, job.compute, job.options)
     feed = Feed(job)  # its processes would start with the first image
-    job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
+    if job.length.is_known:
+        job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with ExitStack() as stack:
         stack.enter_context(TrainFolder(folder, job, feed.fingerprints))
         result = read_result(folder)
         if result is not None:
             return result
-        progress.begins()
         stop = stack.enter_context(stop_request())
         if address is None and sys.platform == "linux":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
@@ -158,7 +159,7 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
 
     # Not in a thread of this process: one that still waits for Ray when the session ends would end the process.
     fitting = mailbox.launch.options(concurrency_group=LAUNCHING).remote(launch)
-    evaluated = 0
+    has_begun, evaluated = False, 0
     while True:
         ended, _ = ray.wait([fitting], timeout=0)
         for what, value in ray.get(mailbox.take.remote()):
@@ -167,6 +168,11 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
                 return result
             if what == FAILED:
                 raise value
+            if what == BEGINS:
+                if not has_begun:  # workers that are started again begin again
+                    progress.begins()
+                has_begun = True
+                continue
             if what != EVALUATED or value.step > evaluated:
                 getattr(progress, what)(value)
             evaluated = max(evaluated, value.step) if what == EVALUATED else evaluated

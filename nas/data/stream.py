@@ -30,7 +30,16 @@ from nas.data.survey import Selection
 from nas.isolate import main_module_hidden
 from nas.signals import held_back
 
-__all__ = ["EvalRequest", "EvalStream", "Loaded", "TrainRequest", "TrainStream", "WorkerLost", "Workers"]
+__all__ = [
+    "PREFETCH",
+    "EvalRequest",
+    "EvalStream",
+    "Loaded",
+    "TrainRequest",
+    "TrainStream",
+    "WorkerLost",
+    "Workers",
+]
 
 PREFETCH = 2
 """Batches that each worker has ready or in work."""

@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from nas.duration import UNITS, number_and_unit
+
 __all__ = ["Budget", "BudgetKeeper"]
 
 BudgetKind = Literal["trials", "wall", "gpu", "cpu"]
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Budget:
             amount = float(number)
         else:
             kind = "gpu" if device == "gpu" else "cpu" if device == "cpu" else "wall"
-            amount = float(number) * _SECONDS[unit]
+            amount = float(number) * UNITS[unit]
         if not 0 < amount < 1e9:
             raise ValueError(f"a budget must be above 0, and under 1e9 trials or seconds, got {text!r}")
         return cls(kind=kind, amount=amount)
@@ -47,10 +48,7 @@ class Budget:
         """`amount` of this kind of budget, for a person."""
         if self.kind == "trials":
             return f"{amount:.0f} trial{'' if round(amount) == 1 else 's'}"
-        unit, seconds = next(
-            ((unit, size) for unit, size in (("h", 3600), ("m", 60)) if amount >= 2 * size or amount == size), ("s", 1)
-        )
-        number = f"{amount / seconds:.1f}".removesuffix(".0")
+        number, unit = number_and_unit(amount)
         return f"{number}{unit}" if self.kind == "wall" else f"{number}{self.kind}-{unit}"
 
 

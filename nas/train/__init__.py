@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from nas.train.job import TrainJob, TrainResult, read_job
+from nas.train.length import TrainLength
 from nas.train.options import FINE_TUNE_STEPS, FullOptions, RateSchedule, learning_rate
-from nas.train.recipe import OptimizerName, Recipe, TrainLength
+from nas.train.recipe import OptimizerName, Recipe
 from nas.train.schedule import Growth, Phase, fixed, phases
 
 if TYPE_CHECKING:

@@ -28,6 +28,7 @@ class Cached:
     """The interface of `Feed`. Crops are of the images' centre squares, as the cache holds them."""
 
     advice = "augmentation takes that time; --data-mode stream does it in processes beside the step"
+    ahead = 0
 
     def __init__(self, job: TrainJob) -> None:
         self._job = job

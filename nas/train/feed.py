@@ -24,6 +24,7 @@ class Feed:
         classes: names, in the order of the labels.
         skipped: images that could not be read.
         advice: what helps where the step waits for images.
+        ahead: batches that are decoded before they are asked for, at most.
     """
 
     def __init__(self, job: TrainJob, *, loader_workers: int | None = None) -> None:
@@ -41,6 +42,7 @@ class Feed:
         self.normalisation = self._source.normalisation
         self.skipped: Skipped = self._source.skipped
         self.advice = self._source.advice
+        self.ahead: int = self._source.ahead
         self.classes = self._source.classes
         classes, num_images = len(self.classes), self.counts["train"]
         if job.arch.head.num_classes != classes:

@@ -1,6 +1,8 @@
 """The folder of one final training: config.json, metrics.jsonl, checkpoints/, and what is there at its end."""
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +12,7 @@ from torch import nn
 
 from nas.train.checkpoint import Checkpoints
 from nas.train.job import CONFIG, MODEL, RESULT, TrainConfig, TrainJob, TrainResult, read_config
+from nas.train.length import TrainLength
 from nas.train.model_data import MODEL_DATA, ModelData
 from nas.train.report import MAX_METRICS_BYTES, METRICS, Metrics
 from results import RunError, RunWriteError, check_run_name
@@ -19,25 +22,33 @@ __all__ = ["TrainFolder"]
 
 CHECKPOINTS, ARCH, LOCK = "checkpoints", "arch.json", ".lock"
 SKIPPED = "skipped.jsonl"
-OURS = {LOCK, METRICS, f".{CONFIG}.tmp"}
+TIMED = ".timed"
+OURS = {LOCK, METRICS, TIMED, f".{CONFIG}.tmp"}
 """What an interrupted beginning may leave."""
 
 
 class TrainFolder:
-    """A context manager that holds the folder's lock: one training writes it at a time."""
+    """A context manager that holds the folder's lock: one training writes it at a time.
+
+    Attributes:
+        length: the job's, or where a budget of wall clock was measured here before, what was found then.
+    """
 
     def __init__(self, path: Path, job: TrainJob, data: tuple[str, str], *, holds_lock: bool = True) -> None:
         """Begin `job` in a new or empty folder, or go on with it in its own; `data` as in `TrainConfig`.
-        A worker does not hold the lock: the process that started it does.
+        Where the budget is still to be measured, nothing is written before `begin`, and of a new folder nothing stays
+        without it. A worker does not hold the lock: the process that started it does.
 
         Raises:
             RunError: where the folder holds anything else, the data have changed, or another process is writing.
             RunWriteError: where it cannot be written.
         """
-        self.path = path
+        self.path, self.length = path, job.length
+        self._job, self._data = job, data
         self.checkpoints = Checkpoints(path / CHECKPOINTS)
         self._metrics: AppendFile | None = None
         check_run_name(path.name)
+        self._is_new = holds_lock and not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -51,22 +62,33 @@ class TrainFolder:
         except OSError as error:
             raise RunWriteError(f"{path / LOCK}: could not be locked: {error.strerror}") from error
         try:
-            self._begin(job, data)
+            self._open(job, data)
         except BaseException:
             self._lock.release()
             raise
 
-    def _begin(self, job: TrainJob, data: tuple[str, str]) -> None:
+    def _open(self, job: TrainJob, data: tuple[str, str]) -> None:
         if (self.path / CONFIG).exists():
             config = read_config(self.path)
+            known = config.job.length
+            if not job.length.is_known and job.length.seconds == known.seconds:
+                job = replace(job, length=known)
             if config.job != job.with_data(config.job.data.data, config.job.data.root):
                 raise RunError(f"{self.path}: holds another training already: choose another name, or resume it")
             if config.data != data:
                 raise RunError(f"{self.path}: the data are not those that it began with, so that it cannot go on")
+            self.length = known
             return
         if others := sorted({path.name for path in self.path.iterdir()} - OURS):
             raise RunError(f"{self.path}: must be a new or an empty folder, but holds {others[0]!r}")
-        write_atomically(self.path / CONFIG, TrainConfig(job=job, data=data).to_json())
+        if job.length.is_known:
+            self.begin(job.length)
+
+    def begin(self, length: TrainLength) -> None:
+        """Write config.json, the job's length being this."""
+        self.length = length
+        config = TrainConfig(job=replace(self._job, length=length), data=self._data)
+        write_atomically(self.path / CONFIG, config.to_json())
         sync_folder(self.path.absolute().parent)
 
     def open_metrics(self, step: int) -> None:
@@ -102,6 +124,10 @@ class TrainFolder:
     ) -> None:
         if self._metrics is not None:
             self._metrics.close()
+        if self._is_new and not (self.path / CONFIG).exists():
+            (self.path / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                self.path.rmdir()
         self._lock.release()
 
 

@@ -1,5 +1,6 @@
 """The training of a final model, progressively.
 
+    of a budget of wall clock: the number of steps is measured (nas/train/budget.py), once
     network, average, optimizer = fresh (with the weights of `init`), or as the last checkpoint has them
     for each phase that is not over:
         dropout and batch size are the phase's; batches are cropped to its image size and augmented at its strength
@@ -16,14 +17,16 @@ processes (nas/train/group.py) run the same loop, each on its part of every batc
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from nas.data import Fault, Split, mix
+from nas.data import Fault, Split
 from nas.device import set_up_process
 from nas.signals import stop_request
+from nas.train.budget import BudgetStopped, measured_length
 from nas.train.feed import Feed
 from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.group import ALONE, Group
@@ -48,7 +51,7 @@ class TrainingDiverged(Exception):
 
 
 class TrainingInterrupted(Exception):
-    """A signal asked for a stop; a checkpoint was written, and the same call goes on."""
+    """A signal asked for a stop; a checkpoint was written where a step was done, and the same call goes on."""
 
 
 def train_full(
@@ -70,23 +73,22 @@ def train_full(
     Raises:
         ValueError: for a job that does not fit its data, or a folder that is not its own.
         RunWriteError: where the disk does not take it.
-        TrainingDiverged, TrainingInterrupted: as they say.
+        BudgetTooShort, TrainingDiverged, TrainingInterrupted: as they say.
     """
     job = job.anchored()
     set_up_process(job.compute)
     feed = Feed(job, loader_workers=loader_workers)
-    job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
+    if job.length.is_known:
+        job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with closing(feed), TrainFolder(folder, job, feed.fingerprints) as place:
         result = read_result(folder)
         if result is None:
-            progress = progress or Silent()
-            progress.begins()
             with stop_request() as stop:
                 result = train_in(
                     place,
                     job,
                     feed,
-                    progress=progress,
+                    progress=progress or Silent(),
                     checkpoint_every_s=checkpoint_every_s,
                     asks_to_stop=lambda: stop.asked,
                 )
@@ -109,8 +111,19 @@ def train_in(
         asks_to_stop: looked at after a step; a stop that one process is asked for is all processes'.
 
     Raises:
-        TrainingDiverged, TrainingInterrupted: as they say, in all processes.
+        BudgetTooShort, TrainingDiverged, TrainingInterrupted: as they say, in all processes.
     """
+    length = group.from_first(lambda: place.length)
+    if not length.is_known:
+        try:
+            length, told = measured_length(job, feed, place.path, group, asks_to_stop)
+        except BudgetStopped as error:
+            raise TrainingInterrupted(str(error)) from None
+        if group.is_first:
+            place.begin(length)
+        progress.note(told)
+    job = replace(job, length=length)
+    progress.begins()
     training = _Training(job, place, feed, progress, checkpoint_every_s, asks_to_stop, group)
     training.run(job.phases(job.total_steps(feed.counts["train"])))
     return training.finish()
@@ -139,8 +152,7 @@ class _Training:
             feed.skipped.report_to(lambda split, faults: self.skipped.append((split, faults)), ())
         self.checkpoint_every_s, self.asks_to_stop = checkpoint_every_s, asks_to_stop
         self.part = {"rank": group.rank, "world": group.world}
-        batch_size = job.recipe.batch_size
-        self.images_per_epoch = batch_size * max(1, round(feed.counts["train"] / batch_size))
+        self.images_per_epoch = job.images_per_epoch(feed.counts["train"])
         self.started = time.monotonic()
         self.state = TrainState(job, group)
         found, notes = group.from_first(place.checkpoints.latest)
@@ -174,15 +186,7 @@ class _Training:
             batches = self.feed.train_batches(phase, start=state.step, stop=phase.end, **self.part)
             for batch, labels in watch.timed(batches, batch_size=phase.batch_size):
                 seen = phase.images_seen(state.step)
-                pixels, targets = mix(
-                    batch,
-                    labels,
-                    mixup=phase.mixup,
-                    cutmix=phase.cutmix,
-                    num_classes=job.arch.head.num_classes,
-                    generator=state.mixing,
-                    **self.part,
-                )
+                pixels, targets = step.mixed(batch, labels, phase)
                 lr = learning_rate(
                     job.options, seen / batch_size, total_steps=total_batches, batch_size=phase.batch_size
                 )

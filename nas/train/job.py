@@ -7,9 +7,9 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from nas.data import DataConfig, DataMode, is_folder
 from nas.device import Compute
+from nas.train.length import TrainLength
 from nas.train.options import FullOptions
 from nas.train.origin import Init, Normalisation
-from nas.train.recipe import TrainLength
 from nas.train.schedule import Phase, fixed, phases
 from results import RunError, environment
 from results.durable import read_bounded
@@ -19,6 +19,7 @@ from search_space.spec import check_integer
 
 __all__ = [
     "CONFIG",
+    "FAMILY_KIND",
     "MODEL",
     "RESULT",
     "TrainConfig",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 CONFIG, RESULT, MODEL = "config.json", "result.json", "model.safetensors"
+FAMILY_KIND = "family training"
+"""What config.json of a folder with a family's trainings says that it is of."""
 SCHEMA_VERSION = 1
 MAX_BYTES = 1 << 20
 
@@ -46,7 +49,8 @@ class TrainJob:
         recipe: image sizes, regularisation, batch size.
         options: optimizer, learning rate, averaging.
         data: the data at the largest size that is trained at. They are made ready at `recipe.eval_size` too.
-        length: epochs or steps; the recipe's epochs are no more than what a caller may take it from.
+        length: epochs, steps or a budget of wall clock; the recipe's epochs are no more than what a caller may take it
+            from.
         compute: the device.
         seed: of the weights, the order of images, augmentation and dropout.
         init: the weights that it starts from; None is fresh ones.
@@ -107,6 +111,11 @@ class TrainJob:
 
     def total_steps(self, num_images: int) -> int:
         return self.length.in_steps(num_images, self.recipe.batch_size)
+
+    def images_per_epoch(self, num_images: int) -> int:
+        """After so many images each there is an evaluation: whole batches of the recipe's size."""
+        batch_size = self.recipe.batch_size
+        return batch_size * max(1, round(num_images / batch_size))
 
     def phases(self, total_steps: int) -> tuple[Phase, ...]:
         """Of a training that takes `total_steps` batches of the recipe's size."""
@@ -174,6 +183,8 @@ def read_config(folder: Path) -> TrainConfig:
         record = json.loads(text)
     except ValueError as error:
         raise RunError(f"{path}: is no JSON: {error}") from None
+    if isinstance(record, dict) and record.get("kind") == FAMILY_KIND:
+        raise RunError(f"{path}: is of a family's trainings: name one of them, {folder}/NAME")
     if not isinstance(record, dict) or record.get("kind") != "training":
         raise RunError(f"{path}: must be of a training, as nas train makes it")
     if record.get("schema_version") != SCHEMA_VERSION:

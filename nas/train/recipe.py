@@ -1,47 +1,12 @@
 """How a network is trained, as one frozen value. No torch here: a command reads its defaults from it."""
 
 import math
-import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-__all__ = ["OptimizerName", "Recipe", "TrainLength"]
+__all__ = ["OptimizerName", "Recipe"]
 
 OptimizerName = Literal["sgd", "adamw", "rmsprop"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainLength:
-    """A training's length, in steps or in epochs; never in seconds, which would count step time twice."""
-
-    steps: int | None = None
-    epochs: float | None = None
-
-    def __post_init__(self) -> None:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("TrainLength takes either steps or epochs")
-        length = self.steps if self.steps is not None else self.epochs
-        if length is None or not 0 < length < 1e9:
-            raise ValueError(f"TrainLength must be above 0, got {length}")
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """`450` is steps, `2ep` or `0.5ep` epochs."""
-        if re.fullmatch(r"\d+", text):
-            return cls(steps=int(text))
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)ep", text)
-        if match is None:
-            raise ValueError(f"a training's length must be steps (450) or epochs (2ep), got {text!r}")
-        return cls(epochs=float(match[1]))
-
-    def in_steps(self, num_images: int, batch_size: int) -> int:
-        if self.steps is not None:
-            return self.steps
-        assert self.epochs is not None
-        return max(1, round(self.epochs * num_images / batch_size))
-
-    def __str__(self) -> str:
-        return str(self.steps) if self.steps is not None else f"{self.epochs:g}ep"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.data import mix
 from nas.train.job import TrainJob
 from nas.train.schedule import Phase
 from nas.train.state import TrainState
@@ -29,6 +30,20 @@ class FullStep:
         self._state.network.dropout.p = phase.dropout
         if self._job.options.compile:
             torch.compiler.reset()
+
+    def mixed(self, images: Tensor, labels: Tensor, phase: Phase) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, S, S) after the phase's mixup and CutMix, and what they are of (B, classes)."""
+        state = self._state
+        return mix(
+            images,
+            labels,
+            mixup=phase.mixup,
+            cutmix=phase.cutmix,
+            num_classes=self._job.arch.head.num_classes,
+            generator=state.mixing,
+            rank=state.group.rank,
+            world=state.group.world,
+        )
 
     def __call__(self, images: Tensor, targets: Tensor, lr: float) -> Tensor:
         """Train on `images` (B, 3, S, S) and `targets` (B, classes); the mean loss, detached, still on the device."""

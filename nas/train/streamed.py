@@ -13,7 +13,7 @@ from nas.data import Part, Skipped, Split, survey
 from nas.data.batches import Normalise, augmentation, stream_seed
 from nas.data.crop import draw_crops
 from nas.data.moments import sample_moments
-from nas.data.stream import EvalRequest, EvalStream, TrainRequest, TrainStream, Workers
+from nas.data.stream import PREFETCH, EvalRequest, EvalStream, TrainRequest, TrainStream, Workers
 from nas.data.survey import Selection
 from nas.device import num_processors
 from nas.train.augmenting import after_crop
@@ -50,6 +50,7 @@ class Streamed:
             _fingerprint(facts, {split: found.splits[split] for split in ("holdout", "test")}),
         )
         self.skipped = Skipped(self._counts, job.max_corrupt)
+        self.ahead = PREFETCH * self._workers
         self.advice = f"more --loader-workers than {self._workers}, or smaller image files"
         self.normalisation = job.normalisation or Normalisation(mean=mean, std=std)
         self._normalise = Normalise(mean=self.normalisation.mean, std=self.normalisation.std, device=job.compute.device)

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 NAS = [sys.executable, "-m", "nas.cli", "train"]
 STEPS = 240
-OPTIONS = ["--data", "digits", "--image-size", "16", "--steps", str(STEPS), "--batch-size", "64", "--seed", "5"]
+OPTIONS = ["--data", "digits", "--image-size", "16", "--budget", f"{STEPS}st", "--batch-size", "64", "--seed", "5"]
 EACH_STEP = ["--checkpoint-seconds", "0"]
 
 

@@ -39,7 +39,7 @@ COMMAND = [
     "--seed",
     "5",
 ]
-OPTIONS = ["--steps", str(STEPS), "--batch-size", "64", "--workers", "2", "--checkpoint-seconds", "0"]
+OPTIONS = ["--budget", f"{STEPS}st", "--batch-size", "64", "--workers", "2", "--checkpoint-seconds", "0"]
 START_S = 240
 
 

@@ -13,7 +13,7 @@ from nas.train.report import Metrics
 from search_space import ArchSpec
 
 Nas = Callable[..., Any]
-OPTIONS = ("--data", "digits", "--image-size", "16", "--batch-size", "256", "--epochs", "2")
+OPTIONS = ("--data", "digits", "--image-size", "16", "--batch-size", "256", "--budget", "2ep")
 
 
 @pytest.fixture(autouse=True)

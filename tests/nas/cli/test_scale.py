@@ -200,7 +200,7 @@ def test_a_run_without_a_winner_is_no_base(nas: Nas, folder: Path) -> None:
 @pytest.mark.slow
 def test_the_family_is_trained(nas: Nas, folder: Path, tiny_arch: ArchSpec, one_thread: None) -> None:
     Path("tiny.json").write_text(tiny_arch.to_json())
-    flags = ("--base", "tiny.json", "--image-size", "8", "--sizes", "S,M", "--train", "--epochs", "1")
+    flags = ("--base", "tiny.json", "--image-size", "8", "--sizes", "S,M", "--train", "--budget", "1ep")
     flags += ("--train-batch-size", "256", "--optimizer", "sgd", "--json")
     said = nas("scale", *flags)
     assert said.code == 0, said.err
@@ -217,6 +217,6 @@ def test_the_family_is_trained(nas: Nas, folder: Path, tiny_arch: ArchSpec, one_
 
 
 def test_options_of_a_training_need_one(nas: Nas) -> None:
-    said = nas("scale", "--epochs", "3")
+    said = nas("scale", "--budget", "3ep")
     assert said.code == 2
-    assert "--epochs is of a training: it needs --train" in said.err
+    assert "--budget is of a training: it needs --train" in said.err

@@ -20,7 +20,7 @@ from scaling import ProgressiveRecipe
 from search_space import ArchSpec, architecture, parse_json
 
 Nas = Callable[..., Any]
-QUICK = ("--data", "digits", "--steps", "6", "--batch-size", "16")
+QUICK = ("--data", "digits", "--budget", "6st", "--batch-size", "16")
 
 
 @pytest.fixture(autouse=True)
@@ -88,13 +88,14 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "rule"),
     [
-        ((), "an ARCH must be given, or a run with --resume"),
+        ((), "an ARCH must be given, or a --family, or a run with --resume"),
         (("efficientnetv2-s",), "did you mean 'efficientnetv2_s'?"),
         (("tiny.json", "--data", "digitz"), "did you mean digits"),
-        (("tiny.json", "--steps", "3", "--epochs", "3"), "either epochs or steps can be given"),
-        (("tiny.json", "--steps", "0"), "TrainLength must be above 0, got 0"),
-        (("tiny.json", "--epochs", "0"), "TrainLength must be above 0, got 0"),
-        (("tiny.json", "--steps", "3", "--image-size", "16"), "at least 1 for each of 4 phases, got 3"),
+        (("tiny.json", "--budget", "30"), "epochs (30ep), steps (5000st) or wall clock (90s, 30m, 2h, 1d), got '30'"),
+        (("tiny.json", "--budget", "0ep"), "budget must be above 0, and under 1e9 epochs, steps or seconds, got '0ep'"),
+        (("tiny.json", "--budget", "1e99h"), "a training's budget must be epochs (30ep), steps (5000st) or wall clock"),
+        (("tiny.json", "--budget", "3st", "--image-size", "16"), "at least 1 for each of 4 phases, got 3"),
+        (("tiny.json", "--budget", "0.01s", "--image-size", "16"), "were timed, got 0.01s"),
         (("tiny.json", "--image-size", "16", "--batch-size", "5000"), "at most 1293, the train images, got 5000"),
         (("tiny.json", "--lr", "-1"), "FullOptions.lr must be above 0, got -1"),
         (("tiny.json", "--device", "tpu"), "Compute.device must be cpu, cuda or cuda:N"),
@@ -241,7 +242,7 @@ def test_the_data_may_move(nas: Nas, tiny: str, folder: Path, mode: str) -> None
             place = folder / "here" / split / str(digits.target[row])
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray((digits.images[row] * 15).astype("uint8")).save(place / f"{row}.png")
-    options = ("--steps", "4", "--batch-size", "16", "--image-size", "16", "--out", "a")
+    options = ("--budget", "4st", "--batch-size", "16", "--image-size", "16", "--out", "a")
     options = (*options, "--data-mode", mode, "--loader-workers", "0")
     said = nas("train", tiny, "--data", "here", *options)
     assert said.code == 0, said.err
@@ -287,7 +288,7 @@ def test_every_option_of_a_training_can_be_typed(nas: Nas, tiny: str) -> None:
 def test_a_run_is_what_a_fine_tuning_starts_from(nas: Nas, tiny: str, folder: Path) -> None:
     assert nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a").code == 0
     assert nas("scale", "--base", tiny, "--image-size", "12", "--sizes", "S", "--out", "kin").code == 0
-    few = ("--steps", "2", "--batch-size", "16")
+    few = ("--budget", "2st", "--batch-size", "16")
     for name, init, network in (
         ("b", "a", (tiny, "--image-size", "12")),
         ("c", "runs/a/checkpoints/step-6.pt", ("kin:S",)),
