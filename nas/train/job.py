@@ -172,7 +172,7 @@ def read_config(folder: Path) -> TrainConfig:
     text = _read(path)
     try:
         record = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: is no JSON: {error}") from None
     if not isinstance(record, dict) or record.get("kind") != "training":
         raise RunError(f"{path}: must be of a training, as nas train makes it")
