@@ -1,5 +1,6 @@
 """`nas train`: one network, or each of a family, to a final model, progressively."""
 
+import math
 import os
 import shutil
 from dataclasses import asdict, dataclass, replace
@@ -22,8 +23,8 @@ from nas.data import DataConfig, DataMode, Survey, choose_mode, survey
 from nas.data.moments import sample_moments
 from nas.device import Compute, DType
 from nas.text import printable
-from nas.train import FINE_TUNE_STEPS, TrainJob, TrainLength, TrainResult, read_job
-from nas.train.job import CONFIG, MODEL
+from nas.train import FINE_TUNE_STEPS, FullOptions, TrainJob, TrainLength, TrainResult, read_job
+from nas.train.job import CONFIG, MODEL, read_result
 from nas.train.origin import Normalisation
 from nas.train.watch_trackers import TrackerName, check_tracker
 from scaling import Family, Place, Preset, ProgressiveRecipe, fine_tuning_recipe
@@ -134,6 +135,8 @@ def run(config: Config) -> int:
     """
     for name in config.log_to:
         check_tracker(name)
+    if not 0 <= config.checkpoint_seconds < math.inf:
+        raise ValueError(f"--checkpoint-seconds must be a number of at least 0, got {config.checkpoint_seconds}")
     _workers(config)
     loader_workers = config.loader_workers
     if loader_workers is not None and not 0 <= loader_workers <= MAX_LOADER_WORKERS:
@@ -216,6 +219,9 @@ def _check_resumed(config: Config) -> None:
 def _resumed(config: Config) -> tuple[TrainJob, Path]:
     folder = find_run(config.resume or "")
     job = read_job(folder)
+    if read_result(folder) is None:
+        _check_device(job.compute)
+        _check_compiler(job.options, job.compute)
     data = config.data if "data" in config.given else job.data.data
     root = config.data_root if "data_root" in config.given else job.data.root
     return job.with_data(data, root), folder
@@ -236,8 +242,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     if useless:
         raise ValueError(f"--{useless[0]} has no effect with --fine-tune")
     options = full_options(config, fine_tuning=config.fine_tune)
-    if config.compile and not compute.is_cuda and shutil.which(os.environ.get("CXX", "g++")) is None:
-        raise ValueError("compile must be left out on a CPU without a C++ compiler: g++, or what CXX names")
+    _check_compiler(options, compute)
     length = None if config.budget is None else TrainLength.of_budget(config.budget)
     name, arch, recipe = _network(config)
     start = find_start(config, arch)
@@ -300,6 +305,11 @@ def _check_device(compute: Compute) -> None:
     number = int(compute.device.partition(":")[2] or 0)
     if number >= found:
         raise ValueError(f"device must be cpu or one of {found} CUDA devices here, got {compute.device!r}")
+
+
+def _check_compiler(options: FullOptions, compute: Compute) -> None:
+    if options.compile and not compute.is_cuda and shutil.which(os.environ.get("CXX", "g++")) is None:
+        raise ValueError("compile must be left out on a CPU without a C++ compiler: g++, or what CXX names")
 
 
 def _network(config: Config) -> tuple[str, ArchSpec, ProgressiveRecipe]:

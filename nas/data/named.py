@@ -89,7 +89,7 @@ def open_cifar(config: DataConfig) -> Source:
     if not folder.is_dir():
         raise DataError(
             f"{name} must be in the root folder, but {printable(root)!r} has no {folder.name}: give the folder that "
-            "has it as root (--root), or let it be fetched (--download)"
+            "has it as root (--data-root), or let it be fetched (DataConfig.download)"
         )
 
     def listing() -> Listing:
@@ -99,7 +99,7 @@ def open_cifar(config: DataConfig) -> Source:
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"the files of {name} must be those published, but some in {printable(folder)!r} are missing or "
-                f"damaged: remove that folder and let it be fetched anew (--download)"
+                f"damaged: remove that folder and let it be fetched anew (DataConfig.download)"
             ) from error
         return _list_arrays(
             classes, {"train": train_images, "test": test_images}, {"train": train_labels, "test": test_labels}

@@ -51,7 +51,7 @@ class Curves:
         for number, line in enumerate(whole, start=1):
             try:
                 found.append(_metrics(json.loads(line), found))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise RunError(f"{path}: line {number}: {error}") from None
         if not found:
             raise RunError(f"{folder}: has no evaluation on record yet")
@@ -68,8 +68,9 @@ class Curves:
         return np.array([getattr(each, name) for each in self.evaluations], dtype=np.float64)
 
     def has_loss(self) -> NDArray[np.bool_]:
-        """Of which evaluations the loss is a mean worth showing: the last is often but a step after the one before."""
-        since = np.diff(self.values("step"), prepend=0)
+        """Of which evaluations the loss is a mean worth showing: in older trainings the last is but a step after the
+        one before."""
+        since = np.diff(self.values("epoch"), prepend=0)
         return since >= 0.5 * np.median(since)
 
     def phases(self, axis: Axis) -> list[tuple[float, float, Phase]]:

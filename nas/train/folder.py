@@ -135,5 +135,5 @@ def _step_of(line: bytes) -> int:
     """The step of a line; of a damaged one a number that no step has."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return 1 << 62

@@ -6,7 +6,8 @@
         dropout and batch size are the phase's; batches are cropped to its image size and augmented at its strength
         for each batch:
             mix; forward; loss; backward; clip; optimizer step at this step's learning rate; average
-            at an epoch's end: accuracy on the held-out images, a line of metrics.jsonl, a checkpoint
+            at an epoch's end, but for one less than half an epoch before the training's, and at the training's:
+                accuracy on the held-out images, a line of metrics.jsonl, a checkpoint
             where the clock says so, or a stop was asked for: a checkpoint
     accuracy on the test images; model.safetensors (the averaged weights), arch.json, data.json, result.json
 
@@ -174,7 +175,7 @@ class _Training:
         """Every step that is left, up to the end of the last phase."""
         job, state, compute = self.job, self.state, self.job.compute
         total_steps, batch_size = phases[-1].end, job.recipe.batch_size
-        total_batches = phases[-1].images_seen(total_steps) // batch_size
+        total_images = phases[-1].images_seen(total_steps)
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
         step = FullStep(job, state)
         begun, trained_on, saved = time.monotonic(), 0, time.monotonic()
@@ -188,13 +189,14 @@ class _Training:
                 seen = phase.images_seen(state.step)
                 pixels, targets = step.mixed(batch, labels, phase)
                 lr = learning_rate(
-                    job.options, seen / batch_size, total_steps=total_batches, batch_size=phase.batch_size
+                    job.options, seen / batch_size, total_steps=total_images // batch_size, batch_size=phase.batch_size
                 )
                 loss = step(pixels, targets, lr)
                 trained_on += phase.batch_size
                 at_end = state.step == total_steps
-                epochs = phase.images_seen(state.step) // self.images_per_epoch
-                evaluates = at_end or epochs > seen // self.images_per_epoch
+                now_seen = phase.images_seen(state.step)
+                ends_epoch = now_seen // self.images_per_epoch > seen // self.images_per_epoch
+                evaluates = at_end or (ends_epoch and 2 * (total_images - now_seen) >= self.images_per_epoch)
                 if state.step % look_every and not evaluates:
                     continue
                 now = Now(

@@ -181,7 +181,7 @@ def read_config(folder: Path) -> TrainConfig:
     text = _read(path)
     try:
         record = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: is no JSON: {error}") from None
     if isinstance(record, dict) and record.get("kind") == FAMILY_KIND:
         raise RunError(f"{path}: is of a family's trainings: name one of them, {folder}/NAME")

@@ -17,6 +17,8 @@ WARMUP_SHARE = 5 / PAPER_EPOCHS
 STAIR_SHARE = 2.4 / PAPER_EPOCHS
 STAIR_FACTOR = 0.97
 ONE_CYCLE_WARMUP, ONE_CYCLE_START = 0.2, 1 / 25
+MAX_LR = 1e30
+"""Far above any that trains; for the largest batch it is still a float32."""
 
 DEFAULTS: Mapping[OptimizerName, Mapping[str, Any]] = {
     "rmsprop": {"lr": 0.016, "rate": "staircase", "weight_decay": 1e-5},
@@ -93,10 +95,10 @@ class FullOptions:
             value = getattr(self, name)
             if value not in get_args(choices):
                 raise ValueError(f"FullOptions.{name} must be one of {', '.join(get_args(choices))}, got {value!r}")
-        for name in ("lr", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"FullOptions.{name} must be above 0, got {value}")
+        if not 0 < self.lr <= MAX_LR:
+            raise ValueError(f"FullOptions.lr must be above 0 and at most {MAX_LR:g}, got {self.lr}")
+        if self.clip_norm is not None and not (math.isfinite(self.clip_norm) and self.clip_norm > 0):
+            raise ValueError(f"FullOptions.clip_norm must be above 0, got {self.clip_norm}")
         for name in ("momentum", "weight_decay", "label_smoothing", "ema_decay"):
             value = getattr(self, name)
             if not 0 <= value < 1:

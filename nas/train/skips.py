@@ -27,7 +27,7 @@ class SkipFile:
                 try:
                     record = json.loads(line)
                     self.known.append((record["split"], Fault(record["name"], record["reason"])))
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     break
                 self._kept += len(line)
 

@@ -97,7 +97,10 @@ def test_a_familys_member_brings_its_recipe(nas: Nas, tiny: str) -> None:
         (("tiny.json", "--budget", "3st", "--image-size", "16"), "at least 1 for each of 4 phases, got 3"),
         (("tiny.json", "--budget", "0.01s", "--image-size", "16"), "were timed, got 0.01s"),
         (("tiny.json", "--image-size", "16", "--batch-size", "5000"), "at most 1293, the train images, got 5000"),
-        (("tiny.json", "--lr", "-1"), "FullOptions.lr must be above 0, got -1"),
+        (("tiny.json", "--lr", "-1"), "FullOptions.lr must be above 0 and at most 1e+30, got -1"),
+        (("tiny.json", "--lr", "1e300"), "FullOptions.lr must be above 0 and at most 1e+30, got 1e+300"),
+        (("tiny.json", "--checkpoint-seconds", "nan"), "--checkpoint-seconds must be a number of at least 0, got nan"),
+        (("tiny.json", "--checkpoint-seconds", "-1"), "--checkpoint-seconds must be a number of at least 0, got -1"),
         (("tiny.json", "--device", "tpu"), "Compute.device must be cpu, cuda or cuda:N"),
         (("tiny.json", "--device", "cuda:99"), "CUDA devices here, got 'cuda:99'"),
         (("tiny.json", "--threads", "4096"), "threads must be at most"),
@@ -141,6 +144,21 @@ def test_bad_input_is_named(nas: Nas, tiny: str, arguments: tuple[str, ...], rul
     assert rule in said.err
     assert "Traceback" not in said.err
     assert not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+def test_a_compiler_is_asked_for_again_where_a_training_goes_on(
+    nas: Nas, tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nas("train", tiny, *QUICK, "--image-size", "16", "--out", "a").code == 0
+    path = Path("runs/a/config.json")
+    config = json.loads(path.read_text())
+    config["job"]["options"]["compile"] = True
+    path.write_text(json.dumps(config))
+    monkeypatch.setenv("CXX", "gone")
+    assert nas("train", "--resume", "a").code == 0, "it has ended"
+    Path("runs/a/result.json").unlink()
+    said = nas("train", "--resume", "a")
+    assert (said.code, "compile must be left out on a CPU without a C++ compiler" in said.err) == (2, True)
 
 
 def test_a_search_is_no_training(nas: Nas, a_run: Path) -> None:

@@ -132,7 +132,7 @@ def test_digits_are_scikit_learns(tmp_path: Path) -> None:
 def test_cifar_is_not_fetched_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torchvision.datasets.CIFAR10.download", lambda self: pytest.fail("reached for the network"))
     for root in (tmp_path / "empty", None):
-        with pytest.raises(DataError, match=r"has no cifar-10-batches-py: give .* \(--root\), or .* \(--download\)"):
+        with pytest.raises(DataError, match=r"has no cifar-10-batches-py: give .* \(--data-root\), or "):
             prepare(DataConfig(data="cifar10", image_size=32, root=root))
 
 

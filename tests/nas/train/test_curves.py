@@ -83,6 +83,13 @@ def test_a_phase_that_ends_between_evaluations_ends_there(job: TrainJob, tmp_pat
     assert ends == pytest.approx([1 + 5 / 15, 2 + 5 * 10 / 30, 7])
 
 
+def test_a_loss_is_a_mean_over_images_not_steps(job: TrainJob, tmp_path: Path) -> None:
+    # Batches four times as large at first: a quarter of the steps an epoch. The last line is of a step alone.
+    steps = {5: 1, 10: 2, 20: 3, 30: 4, 50: 5, 70: 6, 71: 6.05}
+    records = [record(step) | {"epoch": epoch} for step, epoch in steps.items()]
+    assert Curves.of(folder_of(tmp_path / "a", job, records)).has_loss().tolist() == [True] * 6 + [False]
+
+
 def test_lines_without_epochs_stand_one_an_epoch(job: TrainJob, tmp_path: Path) -> None:
     records = [record(20), record(40), record(60)]
     for each in records:

@@ -123,6 +123,14 @@ def test_the_folder_holds_all_of_it(small_job: TrainJob, plain: Path) -> None:
     assert steps[-2:] == [20, 33]
 
 
+@pytest.mark.parametrize(("steps", "evaluated"), [(29, [29]), (30, [20, 30])])
+def test_an_epochs_end_close_to_the_trainings_is_left_to_it(
+    small_job: TrainJob, tmp_path: Path, steps: int, evaluated: list[int]
+) -> None:
+    train_full(replace(small_job, length=TrainLength(steps=steps)), tmp_path / "a")
+    assert [line["step"] for line in lines(tmp_path / "a")] == evaluated
+
+
 def test_the_model_is_the_average_that_was_tested(small_job: TrainJob, plain: Path) -> None:
     network = build_network(small_job.arch)
     network.load_state_dict(load_file(plain / "model.safetensors"))
@@ -213,7 +221,7 @@ def test_it_learns_the_digits(small_job: TrainJob, tmp_path: Path) -> None:
 
 def test_growth_can_be_left_out(small_job: TrainJob, tmp_path: Path) -> None:
     options = replace(small_job.options, growth="fixed")
-    train_full(replace(small_job, options=options, length=TrainLength(steps=26)), tmp_path / "fixed")
+    train_full(replace(small_job, options=options, length=TrainLength(steps=30)), tmp_path / "fixed")
     assert [(line["phase"], line["image_size"]) for line in lines(tmp_path / "fixed")] == [(0, 12), (0, 12)]
 
 
