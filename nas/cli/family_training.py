@@ -65,7 +65,7 @@ def train_family(options: TrainOptions, folder: Path, family: Family) -> list[Tr
     """
     found = []
     for number, member in enumerate(family.members, start=1):
-        place = folder / TRAINED / member.name
+        place = _folder_of(member, folder)
         print_note(f"training {member.name}, {number} of {len(family.members)}, in {printable(str(place))}")
         config = train.Config(
             arch=f"{folder}:{member.name}",
@@ -81,8 +81,13 @@ def train_family(options: TrainOptions, folder: Path, family: Family) -> list[Tr
         result = train.train_job(
             job, place, how_to_go_on="to go on: the same command", checkpoint_every_s=CHECKPOINT_SECONDS
         )
-        found.append(Trained(member=member, folder=folder / TRAINED / member.name, result=result))
+        found.append(Trained(member=member, folder=_folder_of(member, folder), result=result))
     return found
+
+
+def _folder_of(member: Member, folder: Path) -> Path:
+    """A run's name may not begin as an option does: the member -1 is trained in phi-1."""
+    return folder / TRAINED / (f"phi{member.name}" if member.name.startswith("-") else member.name)
 
 
 def trained_text(trained: Sequence[Trained]) -> str:
