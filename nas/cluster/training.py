@@ -83,6 +83,7 @@ def train_on_cluster(
         RunWriteError: where the disk does not take it.
         EngineError: where Ray does not start, or workers die again and again.
         TrainingDiverged, TrainingInterrupted: as they say.
+        KeyboardInterrupt: for a second signal, or one while no worker trains.
     """
     job, progress = job.anchored(), progress or Silent()
     folder = folder.absolute()
@@ -173,7 +174,7 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
 
     # Not in a thread of this process: one that still waits for Ray when the session ends would end the process.
     fitting = mailbox.launch.options(concurrency_group=LAUNCHING).remote(launch)
-    evaluated, waits_since = 0, time.monotonic()
+    evaluated, waiting, tell_at = 0, True, time.monotonic() + WAITING_S
     while True:
         ended, _ = ray.wait([fitting], timeout=0)
         for what, value in ray.get(mailbox.take.remote()):
@@ -183,21 +184,23 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
             if what == FAILED:
                 raise value
             if what in (BEGUN, LOST):
-                waits_since = math.inf if what == BEGUN else time.monotonic()
+                waiting, tell_at = what == LOST, time.monotonic() + WAITING_S
                 progress.note(value)
             elif what != EVALUATED or value.step > evaluated:
                 getattr(progress, what)(value)
             evaluated = max(evaluated, value.step) if what == EVALUATED else evaluated
         if ended:
             raise EngineError(f"the workers ended before the training did: {ray.get(fitting)}")
-        if time.monotonic() - waits_since > WAITING_S:
+        if waiting and time.monotonic() > tell_at:
+            tell_at = math.inf
             free, total = (found().get("CPU", 0) for found in (ray.available_resources, ray.cluster_resources))
             progress.note(
                 f"no worker has begun for {WAITING_S:g} s: they are starting, or wait for others to make room "
                 f"({free:g} of {total:g} processors are free)"
             )
-            waits_since = math.inf
         if stop.asked:
+            if waiting:
+                raise KeyboardInterrupt  # there is nothing that a checkpoint does not hold
             mailbox.ask_to_stop.remote()
         time.sleep(POLL_S)
 
