@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from nas.cluster.mailbox import LAUNCHING, StopAsked, Told, mailbox_actor
-from nas.cluster.session import EngineError, Node, ray_session
+from nas.cluster.session import EngineError, Node, check_parts, ray_session
 from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError
@@ -176,6 +176,7 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
     fitting = mailbox.launch.options(concurrency_group=LAUNCHING).remote(launch)
     evaluated, waiting, tell_at = 0, True, time.monotonic() + WAITING_S
     while True:
+        check_parts()
         ended, _ = ray.wait([fitting], timeout=0)
         for what, value in ray.get(mailbox.take.remote()):
             if what == ENDED:
