@@ -1,6 +1,7 @@
 """A base and its members by name: what `nas scale` makes, and what a folder of it holds."""
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
@@ -42,7 +43,8 @@ def parse_sizes(text: str) -> dict[str, Place]:
         if not -10 <= phi <= 10:
             raise ValueError(f"a size's phi must be from -10 to 10, got {name}")
         name = name.upper() if name.upper() in SIZES else f"{phi:g}"
-        if any(place.phi == phi for place in places.values()):
+        # A name has six digits of its phi.
+        if name in places or any(place.phi == phi for place in places.values()):
             raise ValueError(f"sizes must hold each phi once, got {name} twice")
         places[name] = Place(phi, phi)
     if len(places) > MAX_MEMBERS:
@@ -61,6 +63,12 @@ class Member:
     depth_phi: float
     arch: ArchSpec
     recipe: ProgressiveRecipe
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9-][A-Za-z0-9._-]{0,31}", self.name):
+            raise ValueError(
+                f"Member.name must be 1 to 32 of A-Z a-z 0-9 . _ -, and must not begin with . or _, got {self.name!r}"
+            )
 
     @property
     def params(self) -> int:
@@ -91,6 +99,13 @@ class Family:
         names = [member.name for member in self.members]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"Family.members must be at least one, each with a name of its own, got {names}")
+        # Some disks know no capitals.
+        files = [FAMILY_FILE, *(file.lower() for name in names for file in _files_of(name))]
+        if len(set(files)) < len(files):
+            raise ValueError(
+                f"Family.members must have names whose files (NAME.json, NAME.recipe.json, beside {FAMILY_FILE}) "
+                f"differ, with capitals and without, got {names}"
+            )
 
     @classmethod
     def of(
@@ -129,8 +144,9 @@ class Family:
         record = {"schema_version": SCHEMA_VERSION, "family": asdict(self)}
         found = {FAMILY_FILE: json.dumps(record, indent=1) + "\n"}
         for member in self.members:
-            found[f"{member.name}.json"] = member.arch.to_json() + "\n"
-            found[f"{member.name}.recipe.json"] = json.dumps(asdict(member.recipe), indent=1) + "\n"
+            network, recipe = _files_of(member.name)
+            found[network] = member.arch.to_json() + "\n"
+            found[recipe] = json.dumps(asdict(member.recipe), indent=1) + "\n"
         return found
 
     @classmethod
@@ -144,6 +160,10 @@ class Family:
         if record.schema_version != SCHEMA_VERSION:
             raise ValueError(f"schema_version must be {SCHEMA_VERSION}, got {record.schema_version}")
         return cast(Self, record.family)
+
+
+def _files_of(name: str) -> tuple[str, str]:
+    return f"{name}.json", f"{name}.recipe.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ class Rounding:
     @classmethod
     def parse(cls, text: str) -> Self:
         """`8` is multiples of 8; `8,40:16` multiples of 8 below 40 and of 16 from there; more steps may follow."""
-        if not re.fullmatch(r"\d{1,4}(,\d{1,5}:\d{1,4})*", text):
+        if not re.fullmatch(r"[0-9]{1,4}(,[0-9]{1,5}:[0-9]{1,4})*", text):
             raise ValueError(
                 f"a rounding must be a divisor and, where it grows, WIDTH:DIVISOR (as in 8,40:16), got {text!r}"
             )

@@ -51,7 +51,7 @@ def parse_targets(text: str) -> list[Target]:
     """
     targets: list[Target] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*([A-Za-z0-9][\w.-]{0,31})=(\d+(?:\.\d+)?)(x|[KMG]?)\s*", part)
+        match = re.fullmatch(r"\s*([A-Za-z0-9][A-Za-z0-9._-]{0,31})=([0-9]+(?:\.[0-9]+)?)(x|[KMG]?)\s*", part)
         if match is None:
             raise ValueError(f"a target must be NAME=2.5x (times the base) or NAME=54M, got {part!r}")
         name, number, suffix = match.groups()

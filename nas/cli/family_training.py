@@ -160,12 +160,12 @@ def train_family(config: train.Config) -> tuple[Path, list[Trained]]:
         )
     members = sorted(found.family.members, key=lambda member: (member.params, member.macs))
     for member in members:
-        check_run_name(member.name)
+        check_run_name(_run_name(member))
         found.check(member)
     folder = found.folder / TRAINED if config.out is None else typed_folder(config.out)
     trained = []
     for number, member in enumerate(members, start=1):
-        place = folder / member.name
+        place = folder / _run_name(member)
         print_note(f"training {member.name}, {number} of {len(members)}, in {printable(str(place))}")
         own = replace(config, arch=f"{found.folder}:{member.name}", family=None, out=str(place.absolute()))
         job, _ = train.new_job(own)
@@ -179,7 +179,7 @@ def train_family(config: train.Config) -> tuple[Path, list[Trained]]:
 def _begin(folder: Path, record: _Record, members: Sequence[Member]) -> None:
     """Write the run's config.json, or find that it holds this one already."""
     check_run_name(folder.name)
-    names = {member.name for member in members}
+    names = {_run_name(member) for member in members}
     before = _read(folder) if (folder / CONFIG).exists() else None
     if any((folder / name / CONFIG).exists() for name in names) and before is not None:
         if not before.is_of_same(record):
@@ -205,6 +205,11 @@ def _read(folder: Path) -> _Record | None:
     except ValueError as error:
         message = str(error)
         raise RunError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+
+def _run_name(member: Member) -> str:
+    """It may not begin as an option does: the member -1 is trained in phi-1."""
+    return f"phi{member.name}" if member.name.startswith("-") else member.name
 
 
 def trained_text(trained: Sequence[Trained]) -> str:

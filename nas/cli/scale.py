@@ -1,7 +1,7 @@
 """`nas scale`: one network into a family, each member with its training recipe."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +37,7 @@ from search_space.files import MAX_BYTES
 __all__ = ["Config", "run"]
 
 BASE, DEFAULT_SIZES = "S", "S,M,L"
+STEP_OPTIONS = tuple(field.name for field in fields(StepOptions))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,19 +101,25 @@ def run(config: Config) -> int:
     typed = [name for name in NEEDS_TRAIN if name in config.given]
     if typed and not config.train:
         raise ValueError(f"--{typed[0].replace('_', '-')} is of a training: it needs --train")
+    timed = config.step_times or (config.target is not None and config.by == "step-time")
+    typed = [name for name in STEP_OPTIONS if name in config.given]
+    if typed and not timed:
+        hint = "; a training has --train-batch-size" if typed[0] == "batch_size" else ""
+        raise ValueError(
+            f"--{typed[0].replace('_', '-')} is of step times: it needs --step-times or --by step-time{hint}"
+        )
     found = find_base(config.base, run=config.run, image_size=config.image_size, num_classes=config.num_classes)
     compound = Compound(max_image_size=config.max_image_size, rounding=Rounding.parse(config.rounding))
     targets = parse_targets(config.target) if config.target is not None else []
     if any(target.name == BASE for target in targets):
         raise ValueError(f"a target cannot be called {BASE}: that is the base")
-    timed = config.step_times or (bool(targets) and config.by == "step-time")
     table = step_time_table(config, found) if timed else None
     reached = _reached(config.by, targets, found, compound, table)
     if targets:
         places = {BASE: Place(0.0, 0.0)} | {name: each.place for name, each in reached.items()}
         places = dict(sorted(places.items(), key=lambda item: item[1]))
     else:
-        places = parse_sizes(config.sizes or DEFAULT_SIZES)
+        places = parse_sizes(DEFAULT_SIZES if config.sizes is None else config.sizes)
     family = Family.of(found.base, places, compound, config.recipe)
     if table is not None:
         table.time([found.base.arch, *(member.arch for member in family.members)])

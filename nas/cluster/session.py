@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,11 +23,13 @@ import psutil
 
 from nas.signals import STOPPING, handling
 
-__all__ = ["Cluster", "EngineError", "Node", "ray_session"]
+__all__ = ["Cluster", "EngineError", "Node", "check_parts", "ray_session"]
 
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
+_GRACE_S = 5.0
+_NEEDED = ("gcs_server", "raylet")
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -119,12 +122,62 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         yield Cluster(scratch=scratch, nodes=tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive))
     finally:
         with handling(dict.fromkeys(STOPPING, signal.SIG_IGN)):
+            started = _processes()
             ray.shutdown()
+            _end(started)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def check_parts() -> None:
+    """Look whether a Ray of our own still lives: without its server it would end this process after a minute.
+
+    Raises:
+        EngineError: where its server, or its part that has the workers, has ended.
+    """
+    node = _node()
+    for name, _ in node.dead_processes() if node is not None else ():
+        if name in _NEEDED:
+            raise EngineError(f"Ray was lost: its {name} has ended")
+
+
+def _node() -> Any:
+    worker: Any = import_module("ray._private.worker")
+    return worker._global_node
+
+
+def _processes() -> list[psutil.Process]:
+    """All that run of a Ray of our own; none of a cluster's."""
+    node, found = _node(), []
+    infos = node.all_processes.values() if node is not None else ()
+    for info in (info for several in infos for info in several):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(info.process.pid)
+            found += [process, *process.children(recursive=True)]
+    return found
+
+
+def _end(processes: list[psutil.Process]) -> None:
+    """Wait until they have ended, and kill those that have not: a worker that just starts would make the session's
+    folder anew."""
+    end = time.monotonic() + _GRACE_S
+    while (left := [each for each in processes if _lives(each)]) and time.monotonic() < end:
+        time.sleep(0.05)
+    for each in left:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 def _check_address(address: str) -> None:
-    """Ray itself would wait for minutes for a host that does not answer."""
+    """Ray itself waits for minutes for a host that does not answer, and by `local` starts one that all can reach."""
+    if address.startswith("local"):
+        raise ValueError(f"address must be auto or HOST:PORT of a Ray cluster that runs, got {address!r}")
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return

@@ -5,10 +5,11 @@
     driver: what the first worker tells goes to the user's progress, until it tells how the training ended
 
 The run's own checkpoints are the truth: what Ray Train would keep is not used. A worker that dies (or its machine) ends
-the others' step; all are started anew, from the last checkpoint.
+the others' step; all are started anew, from the last checkpoint, until 6 starts have come to no new checkpoint.
 """
 
 import io
+import math
 import os
 import sys
 import time
@@ -16,19 +17,23 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from nas.cluster.mailbox import BEGINS, LAUNCHING, StopAsked, Told, mailbox_actor
-from nas.cluster.session import EngineError, ray_session
+from nas.cluster.session import EngineError, Node, check_parts, ray_session
 from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError
-from nas.device import set_up_process
+from nas.device import num_processors, set_up_process
 from nas.signals import StopRequest, stop_request
 from nas.train.budget import BudgetTooShort
+from nas.train.checkpoint import Checkpoints
 from nas.train.feed import Feed
-from nas.train.folder import TrainFolder
+from nas.train.folder import CHECKPOINTS, TrainFolder
 from nas.train.full import TrainingDiverged, TrainingInterrupted, train_in
 from nas.train.group import Group
 from nas.train.job import TrainJob, TrainResult, read_result
@@ -39,10 +44,11 @@ from results import RunError
 __all__ = ["train_on_cluster"]
 
 MAX_FAILURES = 5
+WAITING_S = 90.0
 COLLECTIVE_TIMEOUT_S = 1800
 POLL_S = 0.2
 MAX_REASON = 200
-ENDED, FAILED, EVALUATED = "ended", "failed", "evaluated"
+BEGUN, LOST, ENDED, FAILED, EVALUATED = "begun", "lost", "ended", "failed", "evaluated"
 ENDS = (BudgetTooShort, TrainingDiverged, TrainingInterrupted, RunError, DataError)
 """What a worker says that would be no different if it were started again."""
 
@@ -71,17 +77,20 @@ def train_on_cluster(
     """As `train_full`, by several workers on this machine or on the Ray cluster at `address`.
 
     The folder, the data and the cache of each machine must be reachable under the same paths. Workers that die are
-    replaced, up to 5 times.
+    replaced, up to 5 times without a new checkpoint between.
 
     Raises:
         ValueError: for a job that does not fit its data, its workers or the machines, or a folder that is not its own.
         RunWriteError: where the disk does not take it.
         EngineError: where Ray does not start, or workers die again and again.
         BudgetTooShort, TrainingDiverged, TrainingInterrupted: as they say.
+        KeyboardInterrupt: for a second signal, or one while no worker trains.
     """
     job, progress = job.anchored(), progress or Silent()
     folder = folder.absolute()
     workers.check(job.recipe.batch_size, job.compute, job.options)
+    if address is None:
+        workers.check_room([Node(num_processors(), torch.cuda.device_count())], job.compute)
     feed = Feed(job)  # its processes would start with the first image
     if job.length.is_known:
         job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
@@ -96,7 +105,7 @@ def train_on_cluster(
         # Where a worker dies Ray says so on stdout, which is for the result.
         stack.enter_context(redirect_stdout(io.StringIO()))
         cluster = stack.enter_context(ray_session(address))
-        workers.check_room(cluster, job.compute)
+        workers.check_room(cluster.nodes, job.compute)
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -130,26 +139,33 @@ def _fit(task: _Task, workers: Workers, scratch: str, *, on_this_machine: bool) 
     meeting: dict[str, Any] = {"backend": backend, "timeout_s": COLLECTIVE_TIMEOUT_S}
     asked: Any = workers.asked
     options: Any = {"logging_config": train.LoggingConfig(log_level="ERROR")}
-    trainer = TorchTrainer(
-        _work,
-        train_loop_config={"task": task},
-        torch_config=OnThisMachine(folder=scratch, **meeting) if on_this_machine else TorchConfig(**meeting),
-        scaling_config=train.ScalingConfig(
-            num_workers=asked,
-            use_gpu=compute.is_cuda,
-            resources_per_worker={"CPU": compute.threads, **({"GPU": 1} if compute.is_cuda else {})},
-        ),
-        run_config=train.RunConfig(
-            name="train",
-            storage_path=scratch,
-            failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
-            **options,
-        ),
-    )
-    try:
-        trainer.fit()
-    except Exception as error:
-        return _last_line(error)
+    checkpoints = Checkpoints(task.folder / CHECKPOINTS)
+    for number in count():
+        before = checkpoints.steps()
+        trainer = TorchTrainer(
+            _work,
+            train_loop_config={"task": task},
+            torch_config=OnThisMachine(folder=scratch, **meeting) if on_this_machine else TorchConfig(**meeting),
+            scaling_config=train.ScalingConfig(
+                num_workers=asked,
+                use_gpu=compute.is_cuda,
+                resources_per_worker={"CPU": compute.threads, **({"GPU": 1} if compute.is_cuda else {})},
+            ),
+            run_config=train.RunConfig(
+                name=f"train-{number}",
+                storage_path=scratch,
+                failure_config=train.FailureConfig(max_failures=MAX_FAILURES),
+                **options,
+            ),
+        )
+        try:
+            trainer.fit()
+        except Exception as error:
+            # Ray counts the failures of a whole training; where it got on between them it is not given up.
+            if checkpoints.steps() == before:
+                return _last_line(error)
+        else:
+            break
     return "no reason is known"
 
 
@@ -160,7 +176,9 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
     # Not in a thread of this process: one that still waits for Ray when the session ends would end the process.
     fitting = mailbox.launch.options(concurrency_group=LAUNCHING).remote(launch)
     has_begun, evaluated = False, 0
+    waiting, tell_at = True, time.monotonic() + WAITING_S
     while True:
+        check_parts()
         ended, _ = ray.wait([fitting], timeout=0)
         for what, value in ray.get(mailbox.take.remote()):
             if what == ENDED:
@@ -172,13 +190,24 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
                 if not has_begun:  # workers that are started again begin again
                     progress.begins()
                 has_begun = True
-                continue
-            if what != EVALUATED or value.step > evaluated:
+            elif what in (BEGUN, LOST):
+                waiting, tell_at = what == LOST, time.monotonic() + WAITING_S
+                progress.note(value)
+            elif what != EVALUATED or value.step > evaluated:
                 getattr(progress, what)(value)
             evaluated = max(evaluated, value.step) if what == EVALUATED else evaluated
         if ended:
             raise EngineError(f"the workers ended before the training did: {ray.get(fitting)}")
+        if waiting and time.monotonic() > tell_at:
+            tell_at = math.inf
+            free, total = (dict(found).get("CPU", 0) for found in (ray.available_resources(), ray.cluster_resources()))
+            progress.note(
+                f"no worker has begun for {WAITING_S:g} s: they are starting, or wait for others to make room "
+                f"({free:g} of {total:g} processors are free)"
+            )
         if stop.asked:
+            if waiting:
+                raise KeyboardInterrupt  # there is nothing that a checkpoint does not hold
             mailbox.ask_to_stop.remote()
         time.sleep(POLL_S)
 
@@ -202,7 +231,7 @@ def _work(given: dict[str, Any]) -> None:
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".partition("\n")[0][:MAX_REASON]
         lost = f"worker {group.rank} of {group.world} could not go on, and all are started again ({reason})"
-        ray.get(mailbox.tell.remote("note", lost))
+        ray.get(mailbox.tell.remote(LOST, lost))
         raise
     else:
         if group.is_first:
@@ -210,6 +239,7 @@ def _work(given: dict[str, Any]) -> None:
 
 
 def _train(task: _Task, group: Group) -> TrainResult:
+    import ray
     from ray import train
     from ray.train.torch import get_device
 
@@ -225,7 +255,8 @@ def _train(task: _Task, group: Group) -> TrainResult:
     if group.is_first:
         progress = Told(task.mailbox)
         each = job.recipe.batch_size // group.world
-        progress.note(f"{group.world} workers, {each} images of a step each" if group.world > 1 else "1 worker")
+        begun = f"{group.world} workers, {each} images of a step each" if group.world > 1 else "1 worker"
+        ray.get(task.mailbox.tell.remote(BEGUN, begun))
     with closing(feed), TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False) as place:
         return train_in(
             place,

@@ -1,10 +1,11 @@
 """How many workers train one network, and what each of them gets. No torch and no Ray here."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from nas.cluster.session import Cluster
+from nas.cluster.session import Node
 from nas.data import check_parts
 from nas.device import Compute
 from nas.train import FullOptions
@@ -49,19 +50,25 @@ class Workers:
             return
         for count in range(self.least, self.most + 1):
             check_parts(batch_size, count)
+        if options.accumulate > batch_size // self.most:
+            raise ValueError(
+                f"accumulate must be at most {batch_size // self.most}, the images of a step that each of {self.most} "
+                f"workers has, got {options.accumulate}"
+            )
         if compute.device not in ("cpu", "cuda"):
             raise ValueError(f"device must be cpu or cuda with several workers, got {compute.device!r}")
         if options.compile:
             raise ValueError("--compile must be left out with several workers")
 
-    def check_room(self, cluster: Cluster, compute: Compute) -> None:
+    def check_room(self, nodes: Sequence[Node], compute: Compute) -> None:
         """Raise ValueError where the machines do not hold the least number of workers."""
         gpus = 1.0 if compute.is_cuda else 0.0
-        fit = sum(node.fits(compute.threads, gpus) for node in cluster.nodes)
+        fit = sum(node.fits(compute.threads, gpus) for node in nodes)
         if fit < self.least:
+            cpus, all_gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
             raise ValueError(
-                f"workers must be at most {fit} (of {cluster.cpus:g} processors at {compute.threads} a worker"
-                + (f", {cluster.gpus:g} GPUs at 1" if gpus else "")
+                f"workers must be at most {fit} (of {cpus:g} processors at {compute.threads} a worker"
+                + (f", {all_gpus:g} GPUs at 1" if gpus else "")
                 + f"), got {self}"
             )
 

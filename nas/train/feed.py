@@ -44,6 +44,8 @@ class Feed:
         self.advice = self._source.advice
         self.ahead: int = self._source.ahead
         self.classes = self._source.classes
+        # The same in all processes of a group; of what is skipped later each knows only its own.
+        self._listed = self.counts
         classes, num_images = len(self.classes), self.counts["train"]
         if job.arch.head.num_classes != classes:
             raise ValueError(f"arch must have the data's {classes} classes, got {job.arch.head.num_classes}")
@@ -85,7 +87,7 @@ class Feed:
         Raises:
             DataError: where too many images cannot be read.
         """
-        batch_size = min(eval_batch_size(self._job.recipe.eval_size), -(-self.counts[split] // world))
+        batch_size = min(eval_batch_size(self._job.recipe.eval_size), -(-self._listed[split] // world))
         return self._source.eval_batches(split, batch_size, rank=rank, world=world)
 
     def close(self) -> None:

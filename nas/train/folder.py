@@ -20,11 +20,12 @@ from results.durable import AppendFile, read_bounded, replace_atomically, sync_f
 
 __all__ = ["TrainFolder"]
 
-CHECKPOINTS, ARCH, LOCK = "checkpoints", "arch.json", ".lock"
+CHECKPOINTS, ARCH, LOCK, WRITER = "checkpoints", "arch.json", ".lock", ".writer"
 SKIPPED = "skipped.jsonl"
 TIMED = ".timed"
-OURS = {LOCK, METRICS, TIMED, f".{CONFIG}.tmp"}
+OURS = {LOCK, WRITER, METRICS, TIMED, f".{CONFIG}.tmp"}
 """What an interrupted beginning may leave."""
+WRITER_GONE_S = 60.0
 
 
 class TrainFolder:
@@ -54,6 +55,7 @@ class TrainFolder:
         except OSError as error:
             raise RunWriteError(f"{path}: could not be made: {error.strerror}") from error
         self._lock = FileLock(path / LOCK, timeout=0, thread_local=False)
+        self._writer = FileLock(path / WRITER, timeout=WRITER_GONE_S, thread_local=False)
         try:
             if holds_lock:
                 self._lock.acquire()
@@ -91,6 +93,20 @@ class TrainFolder:
         write_atomically(self.path / CONFIG, config.to_json())
         sync_folder(self.path.absolute().parent)
 
+    def begin_writing(self) -> None:
+        """By the process that writes checkpoints, before it looks at what is there: wait until an earlier one is gone.
+        A worker outlives the killed command that held the folder's lock by some seconds.
+
+        Raises:
+            RunError: where it does not go.
+        """
+        try:
+            self._writer.acquire()
+        except Timeout:
+            raise RunError(f"{self.path}: a worker of an earlier training still writes here; end it") from None
+        except OSError as error:
+            raise RunWriteError(f"{self.path / WRITER}: could not be locked: {error.strerror}") from error
+
     def open_metrics(self, step: int) -> None:
         """Open metrics.jsonl for lines after `step`; later ones, of steps that will be done again, are cut away."""
         path, keep = self.path / METRICS, 0
@@ -124,8 +140,10 @@ class TrainFolder:
     ) -> None:
         if self._metrics is not None:
             self._metrics.close()
+        self._writer.release()
         if self._is_new and not (self.path / CONFIG).exists():
-            (self.path / LOCK).unlink(missing_ok=True)
+            for name in (LOCK, WRITER):
+                (self.path / name).unlink(missing_ok=True)
             with suppress(OSError):
                 self.path.rmdir()
         self._lock.release()

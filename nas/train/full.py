@@ -147,6 +147,7 @@ class _Training:
         self.feed = feed
         self.skipped: list[tuple[Split, list[Fault]]] = []
         if group.is_first:
+            place.begin_writing()
             skips = SkipFile(place.path / SKIPPED, progress)
             feed.skipped.report_to(skips, skips.known)
         else:

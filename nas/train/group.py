@@ -6,6 +6,7 @@ of their gradients. What only one process can know (a signal, a clock, a lost lo
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -50,6 +51,11 @@ class Group:
         # Of a 1x1 kernel in channels_last, whose strides over one pixel mean nothing.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         return DistributedDataParallel(network, gradient_as_bucket_view=True)
+
+    def adding_up(self, wrapped: Callable[..., Any]) -> AbstractContextManager[None]:
+        """For all but the last of a step's backward passes through what `wrap` returned: their gradients are added up
+        here, and become the processes' mean with the last one's."""
+        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
 
     def sum(self, *numbers: float) -> list[float]:
         """Each number summed over the processes."""

@@ -1,6 +1,7 @@
 """One optimizer step of a final training."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +52,10 @@ class FullStep:
         state.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=images.device)
         parts = options.accumulate
-        for some, theirs in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-            loss += self._backward(some, theirs, share=len(some) / len(images))
+        split = zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True)
+        for number, (some, theirs) in enumerate(split, start=1):
+            with nullcontext() if number == parts else state.group.adding_up(self._forward):
+                loss += self._backward(some, theirs, share=len(some) / len(images))
         if options.clip_norm is not None:
             state.scaler.unscale_(state.optimizer)
             nn.utils.clip_grad_norm_(self._weights, options.clip_norm)

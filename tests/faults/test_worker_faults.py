@@ -3,6 +3,7 @@
 The other training runs without Ray, so that the two are also compared.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -85,15 +86,19 @@ def to_the_end_in_two(folder: Path, store: Path) -> None:
         ]
 
 
-@pytest.mark.timeout(900)
-def test_a_killed_worker_changes_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NAS_CACHE_DIR", str(cache))
+def write_network(folder: Path) -> None:
     arch = ArchSpec(
         stem=StemSpec(width=8, stride=1),
         stages=(StageSpec(op="mbconv", width=8, depth=2, stride=1, expansion=2, se_ratio=0.25),),
         head=HeadSpec(width=16, num_classes=10),
     )
-    (tmp_path / "tiny.json").write_text(arch.to_json())
+    (folder / "tiny.json").write_text(arch.to_json())
+
+
+@pytest.mark.timeout(900)
+def test_a_killed_worker_changes_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(cache))
+    write_network(tmp_path)
     killed, plain = tmp_path / "runs/killed", tmp_path / "runs/plain"
     with training(tmp_path, cache, "--out", "killed") as process:
         wait_for(lambda: last_step(killed) >= 30, "30 steps", START_S)
@@ -120,3 +125,28 @@ def test_a_killed_worker_changes_nothing(cache: Path, tmp_path: Path, monkeypatc
     to_the_end_in_two(plain, tmp_path / "other-store")
     assert lines(killed) == lines(plain)
     assert (killed / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+
+
+@pytest.mark.timeout(600)
+def test_a_lost_ray_is_told_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    write_network(tmp_path)
+    with training(tmp_path, cache, "--out", "lost", "--json") as process:
+
+        def trains() -> bool:
+            assert process.poll() is None
+            return last_step(tmp_path / "runs/lost") > 0
+
+        wait_for(trains, "a step", START_S)
+        started = psutil.Process(process.pid).children(recursive=True)
+        (server,) = (each for each in started if "gcs_server" in each.name())
+        server.kill()
+        out, error = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert json.loads(out)["error"].splitlines() == [
+        "Ray was lost: its gcs_server has ended",
+        "to go on: nas train --resume runs/lost",
+    ]
+    assert "Traceback" not in error
+    assert "rpc_client" not in error
+    assert psutil.wait_procs(started, timeout=60)[1] == []
+    assert not list(Path("/tmp").glob(f"nas-ray-{process.pid}-*"))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,7 @@ def test_another_number_of_classes(family: Family) -> None:
         ("S,Q", "sizes must be S, M, L, XL or numbers"),
         ("", "sizes must be"),
         ("M,1", "must hold each phi once, got 1 twice"),
+        ("0.1,0.10000001", "must hold each phi once, got 0.1 twice"),
         ("S,11", "from -10 to 10, got 11"),
         ("nan", "from -10 to 10, got nan"),
         (",".join(str(phi / 10) for phi in range(17)), "must be at most 16, got 17"),
@@ -56,6 +58,12 @@ def test_another_number_of_classes(family: Family) -> None:
 def test_wrong_sizes_are_named(text: str, rule: str) -> None:
     with pytest.raises(ValueError, match=rule):
         parse_sizes(text)
+
+
+@pytest.mark.parametrize("name", ["", "../M", ".M", "M/N", "M\n", "\N{LATIN SMALL LETTER E WITH ACUTE}", "M" * 33])
+def test_a_member_is_named_as_a_file_may_be(family: Family, name: str) -> None:
+    with pytest.raises(ValueError, match=r"Member\.name must be 1 to 32 of"):
+        replace(family.members[0], name=name)
 
 
 @pytest.mark.parametrize("change", [{"schema_version": 2}, {"more": 1}, {"family": {}}])

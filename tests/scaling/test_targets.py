@@ -105,6 +105,7 @@ def test_what_is_out_of_reach_is_the_nearest(base_tiny: Base) -> None:
         ("M=0x", "must be above 0"),
         ("M=2x,M=3x", "must have a name each, got 'M' twice"),
         ("../M=2x", "must be NAME=2.5x"),
+        ("M\N{LATIN SMALL LETTER E WITH ACUTE}=2x", "must be NAME=2.5x"),
         ("M=1" + "0" * 30, "below 1e18"),
     ],
 )

@@ -139,6 +139,12 @@ def test_any_network_is_a_base(nas: Nas, folder: Path, base: str) -> None:
         (("--target", "S=2x"), "a target cannot be called S"),
         (("--target", "M=2"), None),
         (("--sizes", "Q"), "sizes must be S, M, L, XL or numbers"),
+        (("--sizes", ""), "sizes must be S, M, L, XL or numbers (phi), got ''"),
+        (("--target", "family=2x"), "names whose files (NAME.json, NAME.recipe.json, beside family.json) differ"),
+        (("--target", "M.recipe=2x,M=3x"), "differ, with capitals and without, got ['S', 'M.recipe', 'M']"),
+        (("--target", "s=2x"), "differ, with capitals and without, got ['S', 's']"),
+        (("--batch-size", "8"), "--batch-size is of step times: it needs --step-times or --by step-time; a training"),
+        (("--target", "M=2x", "--threads", "0"), "--threads is of step times: it needs --step-times or --by step-time"),
         (("--rounding", "x"), "a rounding must be a divisor"),
         (("--max-image-size", "2"), "max_image_size must be an integer from 8"),
         (("--image-size", "4"), "image_size must be from 8 to 4096, got 4"),
@@ -200,11 +206,11 @@ def test_a_run_without_a_winner_is_no_base(nas: Nas, folder: Path) -> None:
 @pytest.mark.slow
 def test_the_family_is_trained(nas: Nas, folder: Path, tiny_arch: ArchSpec, one_thread: None) -> None:
     Path("tiny.json").write_text(tiny_arch.to_json())
-    flags = ("--base", "tiny.json", "--image-size", "8", "--sizes", "S,M", "--train", "--budget", "1ep")
+    flags = ("--base", "tiny.json", "--image-size", "8", "--sizes=-1,S", "--train", "--budget", "1ep")
     flags += ("--train-batch-size", "256", "--optimizer", "sgd", "--json")
     said = nas("scale", *flags)
     assert said.code == 0, said.err
-    assert [each["name"] for each in said.document["trained"]] == ["S", "M"]
+    assert [each["name"] for each in said.document["trained"]] == ["-1", "S"]
     for each, member in zip(said.document["trained"], said.document["members"], strict=True):
         assert each["params"] == member["params"]
         assert 0 <= each["ema_accuracy"] <= 1

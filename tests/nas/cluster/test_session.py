@@ -1,13 +1,16 @@
 """A Ray of our own that does not start is a failure of the machine, and leaves nothing."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psutil
 import pytest
 
-from nas.cluster import EngineError, ray_session
+from nas.cluster import EngineError, ray_session, session
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,23 @@ def test_a_ray_that_does_not_start_is_told(
     ):
         pass
     assert not scratch.exists()
+
+
+@pytest.mark.parametrize("address", ["local", "local://"])
+def test_a_cluster_is_not_started_by_its_address(address: str) -> None:
+    with (
+        pytest.raises(ValueError, match="address must be auto or HOST:PORT of a Ray cluster that runs"),
+        ray_session(address),
+    ):
+        pass
+
+
+def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_GRACE_S", 0.1)
+    ended, goes_on = (
+        subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"]) for seconds in (0, 60)
+    )
+    processes = [psutil.Process(each.pid) for each in (ended, goes_on)]
+    ended.wait()
+    session._end(processes)
+    assert goes_on.wait(10) == -9

@@ -1,15 +1,13 @@
 """How many workers there may be; without Ray."""
 
-from pathlib import Path
-
 import pytest
 
-from nas.cluster import Cluster, Node, Workers
+from nas.cluster import Node, Workers
 from nas.device import Compute
 from nas.train import FullOptions
 
-LAPTOP = Cluster(scratch=Path(), nodes=(Node(4, 0),))
-CLUSTER = Cluster(scratch=Path(), nodes=(Node(16, 2), Node(7, 1)))
+LAPTOP = (Node(4, 0),)
+CLUSTER = (Node(16, 2), Node(7, 1))
 
 
 @pytest.mark.parametrize(
@@ -34,11 +32,13 @@ def test_the_batch_must_be_shared_by_any_number_that_may_be_left() -> None:
         Workers.parse("2").check(8, Compute(device="cuda:1"), FullOptions())
     with pytest.raises(ValueError, match="--compile must be left out"):
         Workers.parse("2").check(8, Compute(), FullOptions(compile=True))
+    with pytest.raises(ValueError, match=r"accumulate must be at most 4, .* each of 2 workers has, got 5"):
+        Workers.parse("1:2").check(8, Compute(), FullOptions(accumulate=5))
     Workers.parse("1").check(7, Compute(device="cuda:1"), FullOptions(compile=True))
 
 
 @pytest.mark.parametrize(
-    ("cluster", "text", "compute"),
+    ("nodes", "text", "compute"),
     [
         (LAPTOP, "4", Compute()),
         (LAPTOP, "2", Compute(threads=2)),
@@ -47,12 +47,12 @@ def test_the_batch_must_be_shared_by_any_number_that_may_be_left() -> None:
         (CLUSTER, "3", Compute(device="cuda", threads=4)),
     ],
 )
-def test_there_is_room(cluster: Cluster, text: str, compute: Compute) -> None:
-    Workers.parse(text).check_room(cluster, compute)
+def test_there_is_room(nodes: tuple[Node, ...], text: str, compute: Compute) -> None:
+    Workers.parse(text).check_room(nodes, compute)
 
 
 @pytest.mark.parametrize(
-    ("cluster", "text", "compute", "fit"),
+    ("nodes", "text", "compute", "fit"),
     [
         (LAPTOP, "5", Compute(), 4),
         (LAPTOP, "3", Compute(threads=2), 2),
@@ -60,6 +60,6 @@ def test_there_is_room(cluster: Cluster, text: str, compute: Compute) -> None:
         (CLUSTER, "4:8", Compute(device="cuda", threads=8), 2),
     ],
 )
-def test_there_is_no_room(cluster: Cluster, text: str, compute: Compute, fit: int) -> None:
+def test_there_is_no_room(nodes: tuple[Node, ...], text: str, compute: Compute, fit: int) -> None:
     with pytest.raises(ValueError, match=f"workers must be at most {fit} .*, got {text}"):
-        Workers.parse(text).check_room(cluster, compute)
+        Workers.parse(text).check_room(nodes, compute)

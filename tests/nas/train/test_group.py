@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn import functional
 
 from nas.data import part
@@ -20,6 +21,8 @@ from nas.train.folder import TrainFolder
 from nas.train.full import train_in
 from nas.train.group import Group
 from nas.train.report import Metrics, Silent
+from nas.train.state import TrainState
+from nas.train.step import FullStep
 from nas.train.sync_norm import synchronise_norms
 from scaling import Ramp
 from tests.nas.train.processes import run_group
@@ -173,6 +176,42 @@ def test_two_processes_train_as_one(without_chance: TrainJob, in_two: Two, tmp_p
     results = [TrainResult(**json.loads((folder / "result.json").read_text())) for folder in (one, two)]
     assert results[0].num_test == results[1].num_test == 359
     assert results[1].accuracy == pytest.approx(results[0].accuracy, abs=2 / 359)
+
+
+def stepped(job: TrainJob, images: Tensor, targets: Tensor) -> tuple[int, dict[str, Tensor]]:
+    """How often gradients are reduced in 3 steps on this process's part of a batch, and the weights then. Batch norms
+    are as in evaluation: else their statistics are each part's own."""
+    group = Group.joined()
+    state = TrainState(job, group)
+    step, count = FullStep(job, state), 0
+    mine = torch.from_numpy(part.part_of_batch(len(images), rank=group.rank, world=group.world))
+
+    def reduce(store: None, bucket: distributed.GradBucket) -> torch.futures.Future[Tensor]:
+        nonlocal count
+        count += 1
+        return default_hooks.allreduce_hook(store, bucket)  # type: ignore[arg-type]
+
+    step._forward.register_comm_hook(None, reduce)  # type: ignore[attr-defined]
+    state.network.eval()
+    for _ in range(3):
+        step(images[mine], targets[mine], 0.05)
+    return count, state.network.state_dict()
+
+
+def test_gradients_of_a_batch_in_parts_are_reduced_once(without_chance: TrainJob, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(64, 3, 12, 12, generator=generator).contiguous(memory_format=torch.channels_last)
+    targets = torch.randn(64, 10, generator=generator).softmax(1)
+    state = TrainState(without_chance)
+    alone = FullStep(without_chance, state)
+    state.network.eval()
+    for _ in range(3):
+        alone(images, targets, 0.05)
+    in_parts = replace(without_chance, options=replace(without_chance.options, accumulate=3))
+    for count, found in run_group(2, tmp_path / "store", stepped, in_parts, images, targets):
+        assert count == 3
+        for name, expected in state.network.state_dict().items():
+            torch.testing.assert_close(found[name], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_stop_of_one_is_a_stop_of_both_and_changes_nothing(small_job: TrainJob, in_two: Two, tmp_path: Path) -> None:

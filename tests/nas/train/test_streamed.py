@@ -1,6 +1,7 @@
 """A training on streamed images: it goes on exactly, does not depend on the workers, and passes over damaged files."""
 
 import json
+import math
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,13 @@ from nas.data import DataConfig, DataError, DataMode
 from nas.device import Compute
 from nas.train import TrainingInterrupted, TrainJob, TrainLength, train_full
 from nas.train.feed import Feed
+from nas.train.folder import TrainFolder
+from nas.train.job import read_result
 from nas.train.report import Now, Silent
+from scaling import Ramp
 from tests.nas.data.parts import joined
+from tests.nas.train.processes import run_group
+from tests.nas.train.test_group import part_of_training
 
 MODES = get_args(DataMode)
 DAMAGED = ("train/2/003.jpg", "test/1/001.jpg")
@@ -95,6 +101,45 @@ def test_ranks_share_a_batch(job: TrainJob, mode: DataMode) -> None:
     assert [len(labels) for batches in evaluated for _, labels in batches] == [20, 20]
     (pixels, labels), *_ = feed.eval_batches("test")
     torch.testing.assert_close(torch.cat([images for batches in evaluated for images, _ in batches]), pixels)
+    few = [list(feed.eval_batches("holdout", rank=rank, world=11)) for rank in range(11)]
+    assert [len(batches) for batches in few] == [1] * 10 + [0]
+
+
+def test_what_one_rank_skipped_leaves_the_others_images_to_be_evaluated(job: TrainJob, pictures: Path) -> None:
+    """Ranks share out a split by the images that are listed: what is unreadable each knows of its own images alone."""
+    (pictures / "test/0/000.jpg").unlink()
+    (pictures / "test/0/001.jpg").write_bytes(b"no picture")
+    feeds = [Feed(replace(job, max_corrupt=0.03), loader_workers=0) for _ in range(2)]
+    seen: list[list[int]] = []
+    for _ in range(2):
+        found = [list(feed.eval_batches("test", rank=rank, world=2)) for rank, feed in enumerate(feeds)]
+        seen.append([label for batches in found for _, labels in batches for label in labels.tolist()])
+    assert [feed.counts["test"] for feed in feeds] == [38, 39]
+    assert sorted(seen[0]) == sorted(seen[1]) == sorted([0, 0, *(label for label in range(1, 10) for _ in range(4))])
+
+
+def test_three_workers_train_on_streamed_images(job: TrainJob, pictures: Path, tmp_path: Path) -> None:
+    """With all that changes a step, and images that one rank alone cannot read."""
+    for name in DAMAGED:
+        (pictures / name).write_bytes(b"no picture")
+    strange = replace(
+        job,
+        recipe=replace(job.recipe, batch_size=24, mixup=Ramp(0.2, 0.2), cutmix=Ramp(0.2, 0.2)),
+        options=replace(job.options, grow_batch=True, accumulate=3, sync_bn=True),
+        compute=Compute(dtype="bfloat16"),
+        max_corrupt=0.03,
+        length=TrainLength(steps=7),
+    ).anchored()
+    folder, feed = tmp_path / "three", Feed(strange, loader_workers=0)
+    with TrainFolder(folder, strange, feed.fingerprints):
+        ends = run_group(3, tmp_path / "store", part_of_training, strange, folder, None, 1e9, None)
+    assert [how for how, _ in ends] == ["done"] * 3
+    assert sorted(skipped(folder)) == sorted(DAMAGED)
+    assert sum(note.startswith("skipped ") for note in ends[0][1]) == 2
+    result = read_result(folder)
+    assert result is not None
+    assert result.num_test == 39
+    assert all(math.isfinite(line["loss"]) for line in lines(folder))
 
 
 def test_both_modes_evaluate_on_the_same_pixels(job: TrainJob) -> None:
