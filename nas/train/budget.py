@@ -70,7 +70,8 @@ class Costs:
         phases = job.phases(total_steps)
         steps_s = sum(step_s * phase.steps for step_s, phase in zip(self.step_s, phases, strict=True))
         seen = phases[-1].images_seen(phases[-1].end)
-        evaluations = -(-seen // job.images_per_epoch(num_images))
+        epoch = job.images_per_epoch(num_images)
+        evaluations = max(1, (2 * seen + epoch) // (2 * epoch))
         return steps_s + evaluations * self.evaluation_s + self.once_s
 
 

@@ -147,7 +147,7 @@ def test_a_hostile_family_or_record_is_refused(nas: Nas, kin: Path) -> None:
     text = path.read_text()
     path.write_text(text.replace('"name": "1.5"', '"name": "../../x"'))
     said = nas("train", "--family", "kin", *QUICK)
-    assert (said.code, "a run's name must be" in said.err) == (2, True)
+    assert (said.code, "Member.name must be" in said.err) == (2, True)
     path.write_text("{")
     assert nas("train", "--family", "kin", *QUICK).code == 2
     path.write_text(text)
