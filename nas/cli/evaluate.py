@@ -1,6 +1,5 @@
 """`nas evaluate`: a trained model's accuracy on images."""
 
-import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,17 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from nas.cli.console import print_json
-from nas.cli.runs import find_run
 from nas.cli.setting import check_threads
+from nas.cli.trained import find_model
 from nas.data import DataConfig
 from nas.device import Compute, DType
 from nas.text import printable
 from nas.train import TrainJob, read_job
-from nas.train.job import MODEL
 
 if TYPE_CHECKING:
     from nas.train.evaluate import Evaluation, Share
-    from nas.train.trained import Checkpoint, TrainedModel
+    from nas.train.trained import TrainedModel
 
 __all__ = ["Config", "run"]
 
@@ -65,7 +63,7 @@ def run(config: Config) -> int:
     Raises:
         ValueError: for no such model or data, data of other classes, or a value that breaks a rule.
     """
-    folder, checkpoint = _which(config)
+    folder, checkpoint = find_model(config.model, config.checkpoint)
     data = _data(config, read_job(folder))
     check_threads(config.threads)
     from nas.device import set_up_process
@@ -81,27 +79,6 @@ def run(config: Config) -> int:
     else:
         print(_text(model, data, found))
     return 0
-
-
-def _which(config: Config) -> "tuple[Path, Checkpoint | None]":
-    """The training's folder, and which of its checkpoints."""
-    path = Path(config.model)
-    if path.suffix in (".safetensors", ".pt") and path.is_file():
-        if config.checkpoint is not None:
-            raise ValueError("--checkpoint is of a training, and a file is given")
-        if path.name == MODEL:
-            return find_run(str(path.parent)), None
-        step = re.fullmatch(r"step-([0-9]{1,12})\.pt", path.name)
-        if step is None:
-            raise ValueError(f"a file must be model.safetensors or a checkpoint step-N.pt, got {path.name!r}")
-        return find_run(str(path.parent.parent)), int(step[1])
-    folder, wanted = find_run(config.model), config.checkpoint
-    match wanted:
-        case None | "best" | "latest":
-            return folder, wanted
-        case _ if re.fullmatch(r"[0-9]{1,12}", wanted):
-            return folder, int(wanted)
-    raise ValueError(f"--checkpoint must be best, latest or a step, got {wanted!r}")
 
 
 def _data(config: Config, job: TrainJob) -> DataConfig | None:

@@ -1,4 +1,4 @@
-"""`nas export`: a finished model in forms that others can load."""
+"""`nas export`: a trained model in forms that others can load."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal, get_args
@@ -6,7 +6,8 @@ from typing import Annotated, Literal, get_args
 from tyro.conf import Positional, arg
 
 from nas.cli.console import Failed, print_json, print_note
-from nas.cli.runs import find_run, typed_folder
+from nas.cli.runs import typed_folder
+from nas.cli.trained import find_model
 from nas.export import CARD, Exported, FormName, WrongLogits
 from nas.text import printable
 from results import text_table
@@ -18,7 +19,7 @@ FOLDER = "export"
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Write a finished model in forms that others can load, each read again and compared with the network, and a model
+    """Write a trained model in forms that others can load, each read again and compared with the network, and a model
     card that says how.
 
     Example: nas export my-training --format onnx torch-export
@@ -29,12 +30,15 @@ class Config:
     metadata have the numbers. All is written, or nothing.
     """
 
-    run: Annotated[Positional[str], arg(metavar="RUN")]
-    """A training that has ended: its folder, or its name below runs/."""
+    run: Annotated[Positional[str], arg(metavar="RUN|FILE")]
+    """A training that has ended (its folder, or its name below runs/), or a file of one: RUN/model.safetensors or
+    RUN/checkpoints/step-N.pt."""
+    checkpoint: Annotated[str | None, arg(metavar="best|latest|N")] = None
+    """A checkpoint in place of the finished model: the best on the held-out images, the last one, or that of a step."""
     format: tuple[FormName | Literal["all"], ...] = ("all",)
     """One or more. With all, what cannot be had is left out, and why is told."""
     out: Annotated[str | None, arg(metavar="DIR")] = None
-    """A new folder, or its name below runs/. Where not given, export in the training's folder."""
+    """A new folder, or its name below runs/. Where not given, export in the training's folder, or export-step-N."""
     json: bool = False
     """One JSON document on stdout."""
 
@@ -47,8 +51,8 @@ def run(config: Config) -> int:
             that is there already.
         Failed: where what was written computes something else.
     """
-    folder = find_run(config.run)
-    out = folder / FOLDER if config.out is None else typed_folder(config.out)
+    folder, checkpoint = find_model(config.run, config.checkpoint)
+    out = None if config.out is None else typed_folder(config.out)
     takes_all = "all" in config.format
     forms = [name for name in get_args(FormName) if takes_all or name in config.format]
     if not forms:
@@ -56,8 +60,11 @@ def run(config: Config) -> int:
     from nas.export import export
     from nas.train.trained import read_trained
 
+    model = read_trained(folder, checkpoint)
+    if out is None:
+        out = folder / (FOLDER if model.step is None else f"{FOLDER}-step-{model.step}")
     try:
-        exported = export(read_trained(folder), out, forms, may_leave_out=takes_all)
+        exported = export(model, out, forms, may_leave_out=takes_all)
     except WrongLogits as error:
         raise Failed(str(error)) from error
     for name, reason in exported.left_out.items():

@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("nas.cli.train", "one network to a final model, image size and regularisation growing together"),
     "curves": ("nas.cli.curves", "learning curves of trainings as a picture, over each other"),
     "evaluate": ("nas.cli.evaluate", "a trained model's accuracy on images, with its interval, and by class"),
-    "export": ("nas.cli.export", "a finished model as safetensors, torch.export program, ONNX, torchvision's weights"),
+    "export": ("nas.cli.export", "a trained model as safetensors, torch.export program, ONNX, torchvision's weights"),
     "describe": ("nas.cli.describe", "a network stage by stage: parameters, multiply-adds, output sizes"),
     "measure": (
         "nas.cli.measure",

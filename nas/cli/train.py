@@ -27,6 +27,7 @@ from nas.train import FINE_TUNE_STEPS, FullOptions, TrainJob, TrainLength, Train
 from nas.train.job import CONFIG, MODEL, read_result
 from nas.train.origin import Normalisation
 from nas.train.watch_trackers import TrackerName, check_tracker
+from results import RunWriteError
 from scaling import Family, Place, Preset, ProgressiveRecipe, fine_tuning_recipe
 from search_space import ArchSpec
 
@@ -196,9 +197,13 @@ def train_job(job: TrainJob, folder: Path, config: Config, *, resumed_by: Path) 
                 result = train_on_cluster(job, folder, workers, address=config.address, **how)
             progress.ended(result)
             return result
-    except (TrainingDiverged, WorkerLost) as error:
+    except TrainingDiverged as error:
         raise Failed(str(error)) from error
-    except EngineError as error:
+    except (EngineError, WorkerLost) as error:
+        raise Failed(f"{error}\n{how_to_go_on}") from error
+    except RunWriteError as error:
+        if not (folder / CONFIG).exists():
+            raise
         raise Failed(f"{error}\n{how_to_go_on}") from error
     except TrainingInterrupted as error:
         print_note(f"{error}, which is kept; {how_to_go_on}" if (folder / CONFIG).exists() else str(error))

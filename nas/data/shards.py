@@ -35,6 +35,7 @@ __all__ = ["has_shards", "open_shards"]
 CLASSES = "classes.txt"
 MAX_LABEL_BYTES = 1 << 20
 MAX_CLASSES = 1 << 20
+MAX_SHOWN = 40
 _SHARD = re.compile(r"(?:.+[-_])?(train|val|validation|test)(?:[-_]?\d+)?\.tar(\.\w+)?")
 _SHORT = {"validation": "val"}
 _FORMAT = 1
@@ -91,10 +92,13 @@ def _label(name: str, content: bytes) -> int:
         value = json.loads(content)
         if isinstance(value, dict):
             value = value["label"] if "label" in value else value["cls"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         value = None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_CLASSES:
-        raise DataError(f"a label must be a number of a class from 0 on, but {printable(name)!r} holds none")
+        held = printable(content[:MAX_SHOWN].decode(errors="replace"))
+        raise DataError(
+            f"a label must be a number of a class from 0 to {MAX_CLASSES - 1}, but {printable(name)!r} holds {held!r}"
+        )
     return value
 
 
@@ -109,9 +113,8 @@ def _samples(path: Path) -> Iterator[_Sample]:
     def sample() -> Iterator[_Sample]:
         if key and (image is None or label is None):
             missing = "image" if image is None else "label (.cls or .json)"
-            raise DataError(
-                f"a sample must have an image and a label, but {printable(key)!r} of {path.name} has no {missing}"
-            )
+            shown = printable(key.removeprefix("/"))
+            raise DataError(f"a sample must have an image and a label, but {shown!r} of {path.name} has no {missing}")
         if image is not None and label is not None:
             yield _Sample(*image, label)
 
@@ -128,7 +131,8 @@ def _samples(path: Path) -> Iterator[_Sample]:
                     key, image, label = f"{folder}/{stem}", None, None
                 if f".{kind}" in EXTENSIONS:
                     if image is not None:
-                        raise DataError(f"a sample must have one image, but {printable(key)!r} of {path.name} has more")
+                        shown = printable(key.removeprefix("/"))
+                        raise DataError(f"a sample must have one image, but {shown!r} of {path.name} has more")
                     image = member.offset_data, member.size
                 elif kind == "cls" or (kind == "json" and label is None):
                     file = tar.extractfile(member)

@@ -31,8 +31,12 @@ def check_share(faults: Iterable[Fault], total: int, max_share: float) -> None:
     lines = [f"  {printable(fault.name)}: {fault.reason}" for fault in found[:_NAMED]]
     if len(found) > _NAMED:
         lines.append(f"  ... and {len(found) - _NAMED:,} more")
-    allowed = f"at most {100 * max_share:.3g} % of the images may be unreadable" if max_share else ""
-    head = f"{allowed or 'every image must be readable'}, but {len(found):,} of {total:,} are not"
+    count = f"{len(found):,} of {total:,}"
+    head = (
+        f"at most {100 * max_share:.3g} % of the images may be unreadable, but {count} are"
+        if max_share
+        else f"every image must be readable, but {count} are not"
+    )
     raise DataError("\n".join([f"{head} (repair or remove them):", *lines]))
 
 

@@ -78,7 +78,8 @@ def _rows(config: DataConfig, listing: Listing) -> dict[Split, Labels]:
     """Of each of the listing's splits, those that `config` takes."""
     classes, labels = listing.classes, listing.labels
     if len(classes) < 2:
-        raise DataError(f"data must have at least 2 classes, got only {classes[0]!r}")
+        found = f"only {classes[0]!r}" if classes else "none"
+        raise DataError(f"data must have at least 2 classes, got {found}")
     own_holdout = "holdout" in labels
     at_least = 1 if own_holdout else 2
     check_counts(

@@ -11,8 +11,9 @@ from nas.export.forms import FORMS
 from nas.export.report import ExportedFile
 from nas.export.source import Source
 from nas.text import printable
-from nas.train import TrainJob, TrainResult
+from nas.train import TrainJob
 from nas.train.curves import Curves
+from nas.train.trained import TrainedModel
 from results import RunError
 from results.intervals import wilson_interval
 from scaling import Ramp, SizeRamp
@@ -22,10 +23,9 @@ __all__ = ["model_card"]
 
 
 def model_card(source: Source, files: Sequence[ExportedFile]) -> str:
-    """The card of a finished model: its network, data, recipe, accuracy and costs, and how to load each file."""
+    """The card of a trained model: its network, data, recipe, accuracy and costs, and how to load each file."""
     model, arch = source.model, source.network.arch
-    job, result, data = model.config.job, model.result, model.data
-    assert result is not None, "what is exported is a finished model"
+    data = model.data
     size, cost = data.eval_size, arch.cost(data.eval_size)
     name = printable(model.folder.absolute().name)
     normalisation = data.normalisation
@@ -43,7 +43,7 @@ def model_card(source: Source, files: Sequence[ExportedFile]) -> str:
             "",
             "## Accuracy",
             "",
-            _accuracy(result, _data_name(job)),
+            _accuracy(model),
             "",
             "## Input and output",
             "",
@@ -82,18 +82,20 @@ def model_card(source: Source, files: Sequence[ExportedFile]) -> str:
             "",
             *_table(
                 ("", ""),
-                [
-                    *_training(job, result, data.num_images),
-                    *_step_times(model.folder),
-                    *_made_with(model.config.environment),
-                ],
+                [*_training(model), *_step_times(model.folder), *_made_with(model.config.environment)],
             ),
             "",
         ]
     )
 
 
-def _accuracy(result: TrainResult, data: str) -> str:
+def _accuracy(model: TrainedModel) -> str:
+    result, data = model.result, _data_name(model.config.job)
+    if result is None:
+        return (
+            f"Not measured on test images: these are the averaged weights after step {model.step:,}, of a checkpoint "
+            f"(`nas evaluate RUN --checkpoint {model.step}` does)."
+        )
     low, high = wilson_interval(result.ema_accuracy, result.num_test)
     return (
         f"{100 * result.ema_accuracy:.2f} % top-1 on the test images of {data} (95 % interval {100 * low:.2f} to "
@@ -114,8 +116,9 @@ def _usage(source: Source, exported: ExportedFile) -> Iterable[str]:
     return ["", f"`{exported.file}`:", "", "```python", *FORMS[exported.form].usage(source), "```"]
 
 
-def _training(job: TrainJob, result: TrainResult, num_images: Mapping[str, int]) -> list[tuple[str, str]]:
-    counts = ", ".join(f"{count:,} {split}" for split, count in num_images.items())
+def _training(model: TrainedModel) -> list[tuple[str, str]]:
+    job, result = model.config.job, model.result
+    counts = ", ".join(f"{count:,} {split}" for split, count in model.data.num_images.items())
     start = "fresh weights" if job.init is None else f"{Path(job.init.path).name} (sha256 {job.init.sha256})"
     settings = {**asdict(job.recipe), **asdict(job.options)}
     del settings["epochs"]
@@ -124,11 +127,11 @@ def _training(job: TrainJob, result: TrainResult, num_images: Mapping[str, int])
         ("images", counts),
         ("started from", start),
         ("epochs", _value(job.length.epochs)),
-        ("steps", f"{result.steps:,}"),
+        ("steps", f"{model.step if result is None else result.steps:,}"),
         *((name.replace("_", " "), _value(value)) for name, value in settings.items()),
         ("seed", str(job.seed)),
         ("computed on", f"{job.compute.device}, {job.compute.dtype}, {job.compute.threads} threads"),
-        ("time", f"{result.seconds:,.0f} s, with evaluation"),
+        *([] if result is None else [("time", f"{result.seconds:,.0f} s, with evaluation")]),
     ]
 
 

@@ -25,7 +25,7 @@ BATCHES = (1, 3)
 
 
 def export(model: TrainedModel, folder: Path, forms: Sequence[FormName], *, may_leave_out: bool = False) -> Exported:
-    """Write a finished model in several forms, with a model card, all of it or nothing.
+    """Write a trained model in several forms, with a model card, all of it or nothing.
 
     Args:
         folder: new or empty.

@@ -12,7 +12,7 @@ import torch
 from results import RunError, RunWriteError
 from results.durable import replace_atomically
 
-__all__ = ["DAMAGE", "Checkpoints"]
+__all__ = ["DAMAGE", "Checkpoints", "first_line"]
 
 DAMAGE = (
     AttributeError,
@@ -49,7 +49,9 @@ class Checkpoints:
             replace_atomically(path, lambda file: torch.save({"format": FORMAT, "step": step, **state}, file))
         except RuntimeError as error:  # torch's writer says so where the file under it failed
             path.with_name(f".{path.name}.tmp").unlink(missing_ok=True)
-            raise RunWriteError(f"{path}: could not be written: {error}") from error
+            below = error.__context__
+            reason = below.strerror if isinstance(below, OSError) else first_line(error)
+            raise RunWriteError(f"{path}: could not be written: {reason}") from error
         kept = {*self.steps()[-KEEP:], best_step}
         for old in self.steps():
             if old not in kept:
@@ -57,7 +59,8 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Of the checkpoints that are there, ascending."""
-        found = (re.fullmatch(r"step-([0-9]{1,12})\.pt", path.name) for path in self.folder.glob("step-*.pt"))
+        files = (path for path in self.folder.glob("step-*.pt") if path.is_file())
+        found = (re.fullmatch(r"step-([0-9]{1,12})\.pt", path.name) for path in files)
         return sorted(int(match[1]) for match in found if match)
 
     def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
@@ -74,8 +77,7 @@ class Checkpoints:
                 if state["format"] != FORMAT or state["step"] != step:
                     raise ValueError(f"its format is {state['format']!r} and its step {state['step']!r}")
             except DAMAGE as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                notes.append(f"{path}: is damaged and passed over: {reason}")
+                notes.append(f"{path}: is damaged and passed over: {first_line(error)}")
             else:
                 return state, notes
         if notes:
@@ -85,3 +87,8 @@ class Checkpoints:
     def path(self, step: int) -> Path:
         """Of the checkpoint after `step` steps."""
         return self.folder / f"step-{step}.pt"
+
+
+def first_line(error: Exception) -> str:
+    """Of an error's text, or its type's name where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -28,6 +28,7 @@ from nas.data import Fault, Split
 from nas.device import set_up_process
 from nas.signals import stop_request
 from nas.train.budget import BudgetStopped, measured_length
+from nas.train.checkpoint import DAMAGE, first_line
 from nas.train.feed import Feed
 from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.group import ALONE, Group
@@ -41,6 +42,7 @@ from nas.train.skips import SkipFile
 from nas.train.state import TrainState
 from nas.train.step import FullStep
 from nas.train.waiting import DataWatch
+from results import RunError
 
 __all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full", "train_in"]
 
@@ -161,7 +163,11 @@ class _Training:
         for note in notes:
             progress.note(note)
         if found is not None:
-            before = self.state.load(found)
+            try:
+                before = self.state.load(found)
+            except DAMAGE as error:
+                path = place.checkpoints.path(found["step"])
+                raise RunError(f"{path}: must hold this training's state: {first_line(error)}") from None
             progress.note(f"goes on after step {self.state.step}")
             if before != group.world:
                 progress.note(f"was trained by {before} before, by {group.world} now: dropout draws anew")

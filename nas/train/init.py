@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,13 +13,15 @@ import torch
 from torch import Tensor
 
 from nas.text import printable
-from nas.train.checkpoint import DAMAGE
+from nas.train.checkpoint import DAMAGE, first_line
 from nas.train.origin import SUFFIXES, Init
 from results.durable import RunError
 from search_space import ArchSpec
 from search_space.convert import Library, library_of, rename_tensors
 
 __all__ = ["Weights", "initial_weights", "read_weights"]
+
+MAX_BYTES = 8 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,11 @@ def read_weights(path: Path) -> Weights:
     if path.suffix not in SUFFIXES:
         raise RunError(f"{shown}: a file of weights must end in {', '.join(SUFFIXES)}")
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, and a device may never end
+            raise RunError(f"{shown}: must be a regular file")
+        if status.st_size > MAX_BYTES:
+            raise RunError(f"{shown}: must have at most {MAX_BYTES:,} bytes, got {status.st_size:,}")
         content = path.read_bytes()
     except OSError as error:
         raise RunError(f"{shown}: could not be read: {error.strerror}") from None
@@ -97,7 +105,7 @@ def _safetensors(content: bytes) -> Any:
     try:
         return load(content)
     except SafetensorError as error:
-        raise ValueError(f"is no safetensors file, or is damaged: {_first_line(error)}") from None
+        raise ValueError(f"is no safetensors file, or is damaged: {first_line(error)}") from None
 
 
 def _torch(content: bytes) -> Any:
@@ -106,20 +114,18 @@ def _torch(content: bytes) -> Any:
     except pickle.UnpicklingError:  # whose message tells how to load it all the same
         raise ValueError("must hold tensors alone, in torch's format; it holds something else, or is damaged") from None
     except DAMAGE as error:
-        raise ValueError(f"is no file of torch's, or is damaged: {_first_line(error)}") from None
+        raise ValueError(f"is no file of torch's, or is damaged: {first_line(error)}") from None
     # A checkpoint of a training of ours.
     return found["average"] if isinstance(found, dict) and isinstance(found.get("average"), dict) else found
 
 
 def _tensors(found: Any) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not found:
-        raise ValueError(f"must hold a state dict (tensors by name), got {type(found).__name__}")
+        what = "an empty one" if found == {} else type(found).__name__
+        raise ValueError(f"must hold a state dict (tensors by name), got {what}")
     for name, tensor in found.items():
         plain = isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_quantized
         if not isinstance(name, str) or not plain or tensor.is_meta:
-            raise ValueError(f"must hold a state dict (tensors by name), but {name!r} is {type(tensor).__name__}")
+            what = "no dense tensor" if isinstance(tensor, Tensor) and isinstance(name, str) else type(tensor).__name__
+            raise ValueError(f"must hold a state dict (tensors by name), but {name!r} is {what}")
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -54,8 +54,8 @@ def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedM
         step = _step(Checkpoints(folder / CHECKPOINTS), checkpoint)
     elif result is None:
         raise RunError(
-            f"{folder / RESULT}: is not there: the training has not ended; nas evaluate --checkpoint takes one that "
-            "has not"
+            f"{folder / RESULT}: is not there: the training has not ended; --checkpoint latest (or best) takes what "
+            "there is of it"
         )
     path = folder / MODEL if step is None else Checkpoints(folder / CHECKPOINTS).path(step)
     weights = read_weights(path)

@@ -98,6 +98,37 @@ def test_killed_in_each_phase_it_ends_with_the_same_bits(train: Trainings, folde
     assert lines(killed) == lines(plain)
 
 
+def test_killed_after_it_took_weights_over_it_ends_with_the_same_bits(train: Trainings, folder: Path) -> None:
+    options = ["--data", "digits", "--image-size", "16", "--batch-size", "64", "--steps", "40"]
+    start = ["--init", "runs/source/model.safetensors", "--seed", "6"]
+    for arguments in ([*options, "--out", "source"], [*options, *start, "--out", "plain"]):
+        process = train("tiny.json", *arguments)
+        _, error = process.communicate(timeout=240)
+        assert process.returncode == 0, error
+    plain, killed = folder / "runs/plain", folder / "runs/killed"
+    arguments = ["tiny.json", *options, *start, "--out", "killed", *EACH_STEP]
+    # With no checkpoint, with that of the weights alone perhaps, and after steps.
+    for reached in (
+        lambda: (killed / "config.json").exists(),
+        lambda: (killed / "checkpoints/step-0.pt").exists(),
+        lambda: last_step(killed) >= 5,
+        lambda: last_step(killed) >= 25,
+    ):
+        process = train(*arguments)
+        wait_for(reached, "the moment to be killed at")
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        assert not (killed / "result.json").exists(), "it ended before it was killed"
+        arguments = ["--resume", "killed", *EACH_STEP]
+    (folder / "runs/source/model.safetensors").unlink()  # needed until the first checkpoint alone
+    process = train("--resume", "killed")
+    _, error = process.communicate(timeout=240)
+    assert process.returncode == 0, error
+    assert (killed / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+    assert lines(killed) == lines(plain)
+    assert not list(killed.rglob(".*.tmp"))
+
+
 def test_two_do_not_write_one_folder(train: Trainings, folder: Path) -> None:
     first = train("tiny.json", *OPTIONS, "--out", "a", *EACH_STEP)
     wait_for(lambda: last_step(folder / "runs/a") >= 1, "a first step")

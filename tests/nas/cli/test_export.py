@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from nas.export.forms import FORMS
 
@@ -70,7 +72,22 @@ def test_bad_input_is_named(nas: Nas, arguments: tuple[str, ...], rule: str) -> 
     assert "Traceback" not in said.err
 
 
-def test_a_training_must_have_ended(nas: Nas) -> None:
-    Path("runs/a/result.json").unlink()
+def test_a_training_must_have_ended_or_a_checkpoint_is_named(
+    nas: Nas, digits_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(digits_cache))
+    for name in ("result.json", "model.safetensors", "data.json"):
+        (Path("runs/a") / name).unlink()
     said = nas("export", "a")
-    assert (said.code, "the training has not ended" in said.err) == (2, True)
+    assert (said.code, "the training has not ended; --checkpoint latest" in said.err) == (2, True)
+    said = nas("export", "a", "--checkpoint", "latest", "--format", "safetensors")
+    assert said.code == 0, said.err
+    exported = load_file("runs/a/export-step-60/model.safetensors")
+    average = torch.load("runs/a/checkpoints/step-60.pt", weights_only=True)["average"]
+    assert exported.keys() == average.keys()
+    assert all(torch.equal(exported[name], average[name]) for name in average)
+    card = Path("runs/a/export-step-60/README.md").read_text()
+    assert "Not measured on test images: these are the averaged weights after step 60" in card
+    assert "| steps | 60 |" in card
+    said = nas("export", "runs/a/checkpoints/step-60.pt", "--format", "safetensors", "--out", "b", "--json")
+    assert said.document["folder"] == "runs/b"

@@ -107,6 +107,11 @@ def cut(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:700])
 
 
+def emptied(folder: Path) -> None:
+    for path in folder.glob("*.tar"):
+        tarfile.open(path, "w").close()
+
+
 def only_train(folder: Path) -> None:
     for path in folder.glob("val-*"):
         path.unlink()
@@ -115,12 +120,13 @@ def only_train(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "rule"),
     [
-        (without_label, r"must have an image and a label, but '/a' of train-003.tar has no label \(.cls or .json\)"),
-        (without_image, "'/a' of train-003.tar has no image"),
-        (with_a_name, "a label must be a number of a class from 0 on, but 'train-003.tar: a.cls' holds none"),
+        (without_label, r"must have an image and a label, but 'a' of train-003.tar has no label \(.cls or .json\)"),
+        (without_image, "'a' of train-003.tar has no image"),
+        (with_a_name, "a label must be a number of a class from 0 to 1048575, but 'train-003.tar: a.cls' holds "),
         (compressed, "a shard must be a tar without compression, got 'train-003.tar.gz'"),
         (compressed_inside, "must be a whole tar without compression, but 'train-003.tar' is none"),
         (cut, "must be a whole tar without compression, but 'train-001.tar' is none"),
+        (emptied, "must have at least 2 classes, got none"),
         (only_train, r"and val-\*.tar or test-\*.tar, but .* has only train-\*.tar"),
         (lambda folder: (folder / "classes.txt").write_text("a\nb\n"), "has 2 names and labels go up to 2"),
     ],

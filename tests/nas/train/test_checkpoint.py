@@ -33,7 +33,7 @@ def test_a_full_disk_leaves_those_before(tmp_path: Path, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, full)
-        with pytest.raises(RunWriteError, match=r"step-2\.pt: could not be written"):
+        with pytest.raises(RunWriteError, match=r"step-2\.pt: could not be written: No space left"):
             found.save(2, {"value": torch.zeros(1000)}, best_step=None)
     assert [path.name for path in tmp_path.iterdir()] == ["step-1.pt"]
 

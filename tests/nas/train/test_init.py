@@ -1,6 +1,7 @@
 """Weights to start from: what is read, what is refused, and that a training that starts from them goes on exactly."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +127,7 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
     "sparse": (
         ".pt",
         lambda path, state: torch.save({"stem.conv.weight": torch.eye(3).to_sparse()}, path),
-        "'stem.conv.weight' is Tensor",
+        "'stem.conv.weight' is no dense tensor",
     ),
     "a suffix": (".h5", lambda path, state: path.write_bytes(b""), "must end in .safetensors, .pt, .pth"),
     "NaN": (
@@ -275,3 +276,13 @@ def test_published_weights_start_a_training_state(tmp_path: Path, small_job: Tra
     images = torch.randn(2, 3, 40, 40)
     with torch.inference_mode():
         torch.testing.assert_close(state.average.network(images), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_a_pipe_is_not_waited_for_nor_a_vast_file_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(RunError, match=r"pipe\.pt: must be a regular file"):
+        read_weights(tmp_path / "pipe.pt")
+    with (tmp_path / "vast.safetensors").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RunError, match=r"vast\.safetensors: must have at most 8,589,934,592 bytes"):
+        read_weights(tmp_path / "vast.safetensors")
