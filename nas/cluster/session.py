@@ -178,13 +178,22 @@ def _check_address(address: str) -> None:
     """Ray itself waits for minutes for a host that does not answer, and by `local` starts one that all can reach."""
     if address.startswith("local"):
         raise ValueError(f"address must be auto or HOST:PORT of a Ray cluster that runs, got {address!r}")
-    host, _, port = address.rpartition(":")
+    place = address
+    if address == "auto":
+        services: Any = import_module("ray._private.services")
+        # What it finds may be gone, or another's that is not to be reached.
+        try:
+            place = services.canonicalize_bootstrap_address(address) or ""
+        except (ConnectionError, ValueError) as error:
+            raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+    host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except (OSError, OverflowError) as error:
-        raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+        found = "" if place == address else f" ({place})"
+        raise ValueError(f"address: no Ray cluster was reached at {address!r}{found}: {error}") from None
 
 
 def _make_scratch() -> Path:

@@ -200,7 +200,8 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
             raise EngineError(f"the workers ended before the training did: {ray.get(fitting)}")
         if waiting and time.monotonic() > tell_at:
             tell_at = math.inf
-            free, total = (dict(found).get("CPU", 0) for found in (ray.available_resources(), ray.cluster_resources()))
+            found: tuple[dict[str, float], ...] = (ray.available_resources(), ray.cluster_resources())
+            free, total = (resources.get("CPU", 0.0) for resources in found)
             progress.note(
                 f"no worker has begun for {WAITING_S:g} s: they are starting, or wait for others to make room "
                 f"({free:g} of {total:g} processors are free)"

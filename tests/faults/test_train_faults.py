@@ -99,7 +99,7 @@ def test_killed_in_each_phase_it_ends_with_the_same_bits(train: Trainings, folde
 
 
 def test_killed_after_it_took_weights_over_it_ends_with_the_same_bits(train: Trainings, folder: Path) -> None:
-    options = ["--data", "digits", "--image-size", "16", "--batch-size", "64", "--steps", "40"]
+    options = ["--data", "digits", "--image-size", "16", "--batch-size", "64", "--budget", "40st"]
     start = ["--init", "runs/source/model.safetensors", "--seed", "6"]
     for arguments in ([*options, "--out", "source"], [*options, *start, "--out", "plain"]):
         process = train("tiny.json", *arguments)

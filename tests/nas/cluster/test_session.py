@@ -51,6 +51,13 @@ def test_a_cluster_is_not_started_by_its_address(address: str) -> None:
         pass
 
 
+def test_auto_is_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    refused = r"no Ray cluster was reached at 'auto' \(.*:1\): .*refused"
+    with pytest.raises(ValueError, match=refused), ray_session("auto"):
+        pass
+
+
 def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_GRACE_S", 0.1)
     ended, goes_on = (
