@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import torch
 
 from nas.export.card import model_card
@@ -43,6 +44,7 @@ def export(model: TrainedModel, folder: Path, forms: Sequence[FormName], *, may_
     try:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
+            _remove_what_was_killed(folder)
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
         except OSError as error:
@@ -64,6 +66,14 @@ def export(model: TrainedModel, folder: Path, forms: Sequence[FormName], *, may_
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Exported(folder=folder, files=tuple(files), left_out=left_out)
+
+
+def _remove_what_was_killed(folder: Path) -> None:
+    """What exports to `folder` left that were killed; another one may be at work beside this."""
+    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
+        pid = left.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _write(source: Source, name: FormName, form: Form, folder: Path) -> ExportedFile:

@@ -78,7 +78,7 @@ def _step(checkpoints: Checkpoints, wanted: Checkpoint) -> int:
         found: int | None = wanted
     else:
         state, _ = checkpoints.latest()
-        found = None if state is None else state["best_step"] if wanted == "best" else state["step"]
+        found = None if state is None else state.get("best_step") if wanted == "best" else state["step"]
     if found not in steps:
         shown = f"those of steps {', '.join(map(str, steps))}" if steps else "none"
         raise RunError(f"{checkpoints.folder}: no checkpoint {wanted!r}; there are {shown}")

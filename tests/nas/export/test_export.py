@@ -244,6 +244,19 @@ def test_a_full_disk_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_export_left_is_removed(model: TrainedModel, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    for name in (f".new.{process.pid}.tmp", f".new.{os.getppid()}.tmp", f".newer.{process.pid}.tmp"):
+        (tmp_path / name).mkdir()
+    export(model, tmp_path / "new", ["safetensors"])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "new",
+        f".new.{os.getppid()}.tmp",  # of a process that lives
+        f".newer.{process.pid}.tmp",
+    }
+
+
 def test_what_is_there_stays(model: TrainedModel, tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     export(model, tmp_path / "old", ["safetensors"])

@@ -245,6 +245,9 @@ def test_all_damaged_is_an_error(small_job: TrainJob, tmp_path: Path) -> None:
         path.write_bytes(b"no checkpoint")
     with pytest.raises(RunError, match="no checkpoint can be read"):
         train_full(small_job, tmp_path / "a")
+    torch.save({"format": 1, "step": 40, "network": {}}, tmp_path / "a/checkpoints/step-40.pt")
+    with pytest.raises(RunError, match=r"step-40\.pt: must hold this training's state: "):
+        train_full(small_job, tmp_path / "a")
 
 
 def test_a_lost_loss_ends_it(small_job: TrainJob, tmp_path: Path) -> None:
