@@ -26,10 +26,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import mean, median
 from typing import Any
 
 import torch
+from figures import spread
 from short_training_job import job_of, steps
 from torch import Tensor, nn
 
@@ -283,11 +284,6 @@ def show(arguments: argparse.Namespace) -> None:
             for share in shares
         ]
         print(f"| {name} | {' | '.join(cells)} |")
-
-
-def spread(values: list[float], digits: int) -> str:
-    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{deviation}"
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, stdev
 
+from figures import spread
 from scipy.stats import t as student_t
 
 from scaling import ProgressiveRecipe, Ramp, SizeRamp
@@ -116,11 +117,6 @@ def show(arguments: argparse.Namespace) -> None:
 def at(points: list[tuple[float, float]], seconds: float) -> float:
     """The accuracy at the last evaluation that was begun by then; 0 before the first."""
     return max((point for point in points if point[0] <= seconds * 1.0001), default=(0.0, 0.0))[1]
-
-
-def spread(values: list[float], digits: int) -> str:
-    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{deviation}" if values else "-"
 
 
 def interval(differences: list[float]) -> str:

@@ -24,10 +24,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import psutil
+from figures import spread
 
 WAYS = {
     "one": (),
@@ -135,11 +135,6 @@ def show(arguments: argparse.Namespace) -> None:
             accuracies = [100 * line["ema_accuracy"] for line in found]
             cells.append(f"{spread([line['loss'] for line in found], 3)}, {spread(accuracies, 1)}")
         print(f"| {epoch + 1} | {' | '.join(cells)} |")
-
-
-def spread(values: list[float], digits: int) -> str:
-    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{deviation}" if values else "-"
 
 
 def main() -> None:
