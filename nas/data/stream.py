@@ -235,9 +235,9 @@ class _Requests:
         return iter(self.of)
 
 
-def _shared(batch: Loaded) -> Loaded:
-    """The same, in shared memory where this is a worker. Where there is not enough of it that is an error here; left to
-    the thread that sends, the batch would be lost and waited for without end."""
+def _shared(batch: Any) -> Any:
+    """A `Loaded` as it is, in a worker in shared memory. Where there is not enough of it that is an error here; left
+    to the thread that sends, the batch would be lost and waited for without end."""
     if get_worker_info() is not None:
         for tensor in (batch.images, batch.labels):
             if tensor.untyped_storage().nbytes():
