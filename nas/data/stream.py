@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from nas.data.augment import Augment, Part
 from nas.data.batches import Order, augmentation
@@ -49,7 +49,7 @@ _OF_A_GROUP = (signal.SIGINT, signal.SIGHUP)
 
 
 class WorkerLost(Exception):
-    """A process that decodes images ended by itself."""
+    """A process that decodes images ended by itself, or could not hand them over."""
 
 
 class Loaded(NamedTuple):
@@ -192,7 +192,7 @@ class Workers:
             batch_size=None,
             sampler=self._requests,
             num_workers=count,
-            collate_fn=_as_it_is,
+            collate_fn=_shared,
             pin_memory=pin_memory,
             generator=torch.Generator(),  # else each pass would draw from the generator that dropout draws from
             **settings,
@@ -202,7 +202,7 @@ class Workers:
         """The batches asked for, in order. An earlier pass is over then.
 
         Raises:
-            WorkerLost: where a worker is killed, as by the kernel for want of memory.
+            WorkerLost: where a worker is killed, as by the kernel for want of memory, or shared memory is full.
         """
         if self._running is not None:
             self._running.close()
@@ -218,11 +218,13 @@ class Workers:
             with main_module_hidden(), held_back(*_OF_A_GROUP):
                 batches = iter(self._loader)
             yield from batches
-        # The loader's own word for it, or what a broken connection gives; a dataset's errors never come here.
+        # The loader's own word for it, what a broken connection gives, or shared memory that is full; a dataset's
+        # errors never come here.
         except (RuntimeError, EOFError, OSError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[-1]
             raise WorkerLost(
-                f"a worker that decodes images has ended ({type(error).__name__}: {error}): memory, or shared memory "
-                "(/dev/shm), may be too small; use fewer workers (--loader-workers)"
+                f"a worker that decodes images has ended ({reason}): memory, or shared memory (/dev/shm), may be too "
+                "small; use fewer workers (--loader-workers)"
             ) from error
 
     def close(self) -> None:
@@ -242,7 +244,13 @@ class _Requests:
         return iter(self.of)
 
 
-def _as_it_is(batch: Any) -> Any:
+def _shared(batch: Any) -> Any:
+    """A `Loaded` as it is, in a worker in shared memory. Where there is not enough of it that is an error here; left
+    to the thread that sends, the batch would be lost and waited for without end."""
+    if get_worker_info() is not None:
+        for tensor in (batch.images, batch.labels):
+            if tensor.untyped_storage().nbytes():
+                tensor.share_memory_()
     return batch
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import ExifTags, Image, ImageOps
+from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
 from nas.data import (
@@ -143,6 +145,23 @@ def test_a_killed_worker_is_told(make_folder: MakeFolder) -> None:
         os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(WorkerLost, match="use fewer workers"):
         list(given)
+    workers.close()
+
+
+class Crowded(Dataset[Loaded]):
+    """Batches of 1 MB, where a file in shared memory may have 64 KB."""
+
+    def __getitem__(self, request: int) -> Loaded:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, resource.RLIM_INFINITY))
+        return Loaded(torch.zeros(request, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ())
+
+
+def test_shared_memory_that_is_full_is_told_and_not_waited_for() -> None:
+    workers = Workers(Crowded(), 1)
+    given = workers.load([1 << 12, 1 << 20])
+    assert next(given).images.shape == (1 << 12,)
+    with pytest.raises(WorkerLost, match=r"RuntimeError: unable to .* shared memory.*use fewer workers"):
+        next(given)
     workers.close()
 
 
