@@ -57,6 +57,11 @@ class Checkpoints:
             if old not in kept:
                 self.path(old).unlink(missing_ok=True)
 
+    def tidy(self) -> None:
+        """Remove what a writer that was killed had half written; no other may write now."""
+        for path in self.folder.glob(".step-*.pt.tmp"):
+            path.unlink(missing_ok=True)
+
     def steps(self) -> list[int]:
         """Of the checkpoints that are there, ascending."""
         files = (path for path in self.folder.glob("step-*.pt") if path.is_file())

@@ -106,6 +106,7 @@ class TrainFolder:
             raise RunError(f"{self.path}: a worker of an earlier training still writes here; end it") from None
         except OSError as error:
             raise RunWriteError(f"{self.path / WRITER}: could not be locked: {error.strerror}") from error
+        self.checkpoints.tidy()
 
     def open_metrics(self, step: int) -> None:
         """Open metrics.jsonl for lines after `step`; later ones, of steps that will be done again, are cut away."""

@@ -60,3 +60,11 @@ def test_another_steps_file_is_passed_over(tmp_path: Path) -> None:
     assert state is not None
     assert state["step"] == 1
     assert "step-9.pt: is damaged and passed over: its format is 1 and its step 1" in notes[0]
+
+
+def test_what_a_killed_writer_left_goes(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {}, best_step=None)
+    (tmp_path / ".step-2.pt.tmp").write_bytes(b"half")
+    checkpoints.tidy()
+    assert [path.name for path in tmp_path.iterdir()] == ["step-1.pt"]
