@@ -22,6 +22,7 @@ from statistics import mean, stdev
 from threading import Lock
 from typing import Any
 
+from figures import read_rows
 from scipy.stats import t as student_t
 from search_cifar10 import task_of
 
@@ -43,10 +44,6 @@ WAYS = {
 }
 FIRST_SEED = 7001
 DEADLINE_S = 7200.0
-
-
-def read(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def plan(arguments: argparse.Namespace) -> None:
@@ -75,7 +72,7 @@ def plan(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    rows = read(arguments.file)
+    rows = read_rows(arguments.file)
     planned, done = rows[0]["plan"], {(row["way"], row["member"], row["seed"]) for row in rows[1:]}
     task, _ = task_of(Run(arguments.run))
     # 45,000 images are what the search trained on.
@@ -120,7 +117,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    rows = read(arguments.file)[1:]
+    rows = read_rows(arguments.file)[1:]
     found: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for row in rows:
         found.setdefault((row["member"], row["way"]), {})[row["seed"]] = row

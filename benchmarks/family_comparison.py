@@ -22,7 +22,6 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -30,7 +29,7 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from figures import spread
+from figures import read_rows, spread
 from short_training_job import job_of, steps
 from torch import Tensor, nn
 
@@ -129,10 +128,6 @@ def tested(state: TrainState, feed: Feed, split: str, compute: Compute) -> float
     return correct / count
 
 
-def rows_of(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
 def add(file: Path, row: dict[str, Any]) -> None:
     with file.open("a") as stream:
         stream.write(json.dumps(row) + "\n")
@@ -143,14 +138,15 @@ def train(arguments: argparse.Namespace) -> None:
     set_up_process(Compute())
     found = contestants(arguments.family, arguments.num_classes)
     members = [arch for arch in found.values() if isinstance(arch, ArchSpec)]
-    rows = rows_of(arguments.file)
+    rows = read_rows(arguments.file)
     rates = {(row["name"], row["lr"]): row["accuracy"] for row in rows if row["kind"] == "rate"}
     for name, arch in found.items():
         for lr in RATES:
             if (name, lr) not in rates:
                 job = job_for(arguments, arch, lr, RATE_SEED, arguments.rate_epochs, members)
                 feed, state = Feed(job), state_of(job, arch)
-                exhaust(steps(job, feed, state))
+                for _ in steps(job, feed, state):
+                    pass
                 rates[name, lr] = tested(state, feed, "holdout", job.compute)
                 add(arguments.file, {"kind": "rate", "name": name, "lr": lr, "accuracy": rates[name, lr]})
     done = {(row["name"], row["seed"]) for row in rows if row["kind"] == "training"}
@@ -171,11 +167,6 @@ def train(arguments: argparse.Namespace) -> None:
                     state.network.train()
             row = {"kind": "training", "name": name, "seed": seed, "lr": best, "curve": curve}
             add(arguments.file, {**row, "params": params_of(state.network), "test": curve[-1][1]})
-
-
-def exhaust(steps: Iterable[int]) -> None:
-    for _ in steps:
-        pass
 
 
 def time_steps(arguments: argparse.Namespace) -> None:
@@ -230,7 +221,7 @@ def reached(curve: list[tuple[int, float]], target: float) -> float | None:
 
 
 def show(arguments: argparse.Namespace) -> None:
-    rows = rows_of(arguments.file)
+    rows = read_rows(arguments.file)
     times = {row["name"]: row for row in rows if row["kind"] == "time"}
     curves: dict[str, dict[int, list[tuple[int, float]]]] = {}
     params: dict[str, int] = {}

@@ -1,6 +1,14 @@
-"""How the benchmarks write a figure."""
+"""How the benchmarks read what they have measured, and write a figure."""
 
+import json
+from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """What a benchmark wrote line by line; nothing where it has not begun."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def spread(values: list[float], digits: int) -> str:

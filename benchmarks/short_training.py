@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from figures import read_rows
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, linregress
 
@@ -67,23 +68,19 @@ def accuracies(arch: ArchSpec, data: DataConfig, *, seed: int, steps: int, batch
     return found
 
 
-def read(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
 def collect(arguments: argparse.Namespace) -> None:
     space = load_space(arguments.space)
     set_up_process(Compute())
     rng = random.Random(7)
     archs = [space.sample(rng) for _ in range(arguments.networks)]
-    measured = read(arguments.again) if arguments.again else []
+    measured = read_rows(arguments.again) if arguments.again else []
     data = DataConfig(data=str(arguments.data.absolute()), image_size=space.image_size)
     conditions: dict[str, Any] = {
         "batch_size": space.batch_size,
         "image_size": space.image_size,
         "compute": Compute(),
     }
-    for index in range(len(read(arguments.file)), len(archs)):
+    for index in range(len(read_rows(arguments.file)), len(archs)):
         arch = archs[index]
         if measured:
             step_time_ratio = measured[index]["step_time_ratio"]
@@ -117,7 +114,7 @@ class Figure(NamedTuple):
 
 
 def show(arguments: argparse.Namespace) -> None:
-    first, second = read(arguments.file), read(arguments.again) if arguments.again else []
+    first, second = read_rows(arguments.file), read_rows(arguments.again) if arguments.again else []
     for one, other in zip(first, second, strict=False):
         if one["decisions"] != other["decisions"]:
             raise ValueError(f"networks of {arguments.again} must be those of {arguments.file}, in order")

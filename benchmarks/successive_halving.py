@@ -32,9 +32,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+from figures import read_rows
 from numpy.typing import NDArray
 from scipy.stats import t as student
 from worlds import TIME_NOISE, WORLDS, Decisions, World
@@ -272,7 +273,7 @@ def _bracket_cost(count: int) -> float:
 def run(arguments: argparse.Namespace) -> None:
     budgets = [budget for budget in BUDGETS if budget <= arguments.budget]
     names = ("world", "setting", "kind", "mode", "seed")
-    done = {tuple(row[name] for name in names) for row in _read(arguments.file)}
+    done = {tuple(row[name] for name in names) for row in read_rows(arguments.file)}
     worlds = {name: WORLDS[name](arguments.tables) for name in arguments.worlds.split(",")}
     for seed in range(arguments.seeds):
         # Settings that differ only in what a search does not see.
@@ -292,14 +293,10 @@ def run(arguments: argparse.Namespace) -> None:
         print(f"seed {seed}", file=sys.stderr, flush=True)
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
 def show(arguments: argparse.Namespace) -> None:
     """A row each world, setting, sampler and way to train; the difference is to `full` of the same sampler, in %."""
     found: dict[tuple[str, str, str], dict[str, dict[int, dict[str, float]]]] = defaultdict(lambda: defaultdict(dict))
-    for row in _read(arguments.file):
+    for row in read_rows(arguments.file):
         found[row["world"], row["setting"], row["kind"]][row["mode"]][row["seed"]] = row["rewards"]
     print("| world | trainings | sampler | trials | seeds |" + "".join(f" {budget} |" for budget in BUDGETS))
     print("| --- " * (5 + len(BUDGETS)) + "|")

@@ -23,7 +23,7 @@ import psutil
 
 from nas.signals import STOPPING, handling
 
-__all__ = ["Cluster", "EngineError", "Node", "check_parts", "ray_session"]
+__all__ = ["Cluster", "EngineError", "Node", "check_alive", "ray_session"]
 
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
@@ -128,7 +128,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def check_parts() -> None:
+def check_alive() -> None:
     """Look whether a Ray of our own still lives: without its server it would end this process after a minute.
 
     Raises:

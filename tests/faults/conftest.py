@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from search_space import ArchSpec, HeadSpec, StageSpec, StemSpec
+
 SPACE = """
 name: toy
 image_size: 8
@@ -33,6 +35,12 @@ stages:
     depth: [1, 2]
     stride: 2
 """
+TRAINED = ArchSpec(
+    stem=StemSpec(width=8, stride=1),
+    stages=(StageSpec(op="mbconv", width=8, depth=2, stride=1, expansion=2, se_ratio=0.25),),
+    head=HeadSpec(width=16, num_classes=10),
+)
+"""The network that is trained while it is harmed."""
 DEADLINE_S = 240
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from search_space import ArchSpec, HeadSpec, StageSpec, StemSpec
-from tests.faults.conftest import wait_for
+from tests.faults.conftest import TRAINED, wait_for
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
@@ -24,12 +23,7 @@ EACH_STEP = ["--checkpoint-seconds", "0"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    arch = ArchSpec(
-        stem=StemSpec(width=8, stride=1),
-        stages=(StageSpec(op="mbconv", width=8, depth=2, stride=1, expansion=2, se_ratio=0.25),),
-        head=HeadSpec(width=16, num_classes=10),
-    )
-    (tmp_path / "tiny.json").write_text(arch.to_json())
+    (tmp_path / "tiny.json").write_text(TRAINED.to_json())
     return tmp_path
 
 

@@ -18,8 +18,7 @@ import pytest
 from nas.train import read_job
 from nas.train.feed import Feed
 from nas.train.folder import TrainFolder
-from search_space import ArchSpec, HeadSpec, StageSpec, StemSpec
-from tests.faults.conftest import wait_for
+from tests.faults.conftest import TRAINED, wait_for
 from tests.faults.test_train_faults import last_step, lines
 from tests.nas.train.processes import run_group
 from tests.nas.train.test_group import part_of_training
@@ -86,19 +85,10 @@ def to_the_end_in_two(folder: Path, store: Path) -> None:
         ]
 
 
-def write_network(folder: Path) -> None:
-    arch = ArchSpec(
-        stem=StemSpec(width=8, stride=1),
-        stages=(StageSpec(op="mbconv", width=8, depth=2, stride=1, expansion=2, se_ratio=0.25),),
-        head=HeadSpec(width=16, num_classes=10),
-    )
-    (folder / "tiny.json").write_text(arch.to_json())
-
-
 @pytest.mark.timeout(900)
 def test_a_killed_worker_changes_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAS_CACHE_DIR", str(cache))
-    write_network(tmp_path)
+    (tmp_path / "tiny.json").write_text(TRAINED.to_json())
     killed, plain = tmp_path / "runs/killed", tmp_path / "runs/plain"
     with training(tmp_path, cache, "--out", "killed") as process:
         wait_for(lambda: last_step(killed) >= 30, "30 steps", START_S)
@@ -129,7 +119,7 @@ def test_a_killed_worker_changes_nothing(cache: Path, tmp_path: Path, monkeypatc
 
 @pytest.mark.timeout(600)
 def test_a_lost_ray_is_told_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:
-    write_network(tmp_path)
+    (tmp_path / "tiny.json").write_text(TRAINED.to_json())
     with training(tmp_path, cache, "--out", "lost", "--json") as process:
 
         def trains() -> bool:
