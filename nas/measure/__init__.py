@@ -12,7 +12,7 @@ from nas.measure.step_time import Conditions, Precision, Samples, StepTime
 if TYPE_CHECKING:
     from nas.measure.block_table import calibrate, kept_calibration
     from nas.measure.memory import TrainingMemory, measure_training_memory
-    from nas.measure.networks import conditions_here, measure_step_time
+    from nas.measure.networks import conditions_here, measure_dtype_gain, measure_step_time
 
 __all__ = [
     "Calibration",
@@ -29,6 +29,7 @@ __all__ = [
     "calibrate",
     "conditions_here",
     "kept_calibration",
+    "measure_dtype_gain",
     "measure_step_time",
     "measure_training_memory",
     "network_parts",
@@ -42,6 +43,7 @@ _WITH_TORCH = {
     "calibrate": "nas.measure.block_table",
     "conditions_here": "nas.measure.networks",
     "kept_calibration": "nas.measure.block_table",
+    "measure_dtype_gain": "nas.measure.networks",
     "measure_step_time": "nas.measure.networks",
     "measure_training_memory": "nas.measure.memory",
 }

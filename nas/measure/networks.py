@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import torch
 
-from nas.device import Compute, describe_device, held_bytes
-from nas.measure.step_time import Conditions, Precision, StepTime, time_in_turn
+from nas.device import Compute, DType, describe_device, held_bytes
+from nas.measure.step_time import Conditions, Interval, Precision, Samples, StepTime, interval, time_in_turn
 from nas.train import Recipe, TrainingStep, make_optimizer
 from search_space import ArchSpec, build_network
 
-__all__ = ["conditions_here", "measure_step_time", "random_state_kept", "training_step_call"]
+__all__ = ["conditions_here", "measure_dtype_gain", "measure_step_time", "random_state_kept", "training_step_call"]
 
 
 def conditions_here(*, recipe: Recipe, compute: Compute, batch_size: int, image_size: int) -> Conditions:
@@ -69,13 +70,39 @@ def measure_step_time(
         )
         for spec in (arch, reference)
     )
+    samples = _timed_in_turn(candidate_call, reference_call, compute, precision)
+    conditions = conditions_here(recipe=recipe, compute=compute, batch_size=batch_size, image_size=image_size)
+    return StepTime.of(samples, conditions, width=precision.width)
+
+
+def measure_dtype_gain(
+    arch: ArchSpec, *, recipe: Recipe, compute: Compute, batch_size: int, image_size: int, precision: Precision
+) -> Interval:
+    """How many times as fast a training step of `arch` is in bfloat16 as in float32, the two timed in turn."""
+    generator = torch.Generator().manual_seed(0)
+    dtypes: tuple[DType, ...] = ("float32", "bfloat16")
+    slow, fast = (
+        training_step_call(
+            arch,
+            recipe=recipe,
+            compute=replace(compute, dtype=dtype),
+            batch_size=batch_size,
+            image_size=image_size,
+            generator=generator,
+        )
+        for dtype in dtypes
+    )
+    return interval(_timed_in_turn(slow, fast, compute, precision).ratios)
+
+
+def _timed_in_turn(
+    candidate: Callable[[], None], reference: Callable[[], None], compute: Compute, precision: Precision
+) -> Samples:
     with random_state_kept(compute):
-        samples = time_in_turn(
-            candidate_call,
-            reference_call,
+        return time_in_turn(
+            candidate,
+            reference,
             new_clock=compute.clock,
             precision=precision,
             held_bytes=lambda: held_bytes(compute),
         )
-    conditions = conditions_here(recipe=recipe, compute=compute, batch_size=batch_size, image_size=image_size)
-    return StepTime.of(samples, conditions, width=precision.width)

@@ -113,8 +113,15 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = DEADLINE_S) -> None:
+def wait_for(
+    condition: Callable[[], bool],
+    what: str,
+    seconds: float = DEADLINE_S,
+    running: "subprocess.Popen[str] | None" = None,
+) -> None:
+    """Until it holds; it must before the process ends, where one is given."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.1)
+        assert running is None or running.poll() is None or condition(), f"it ended before {what}"
+        time.sleep(0.02)

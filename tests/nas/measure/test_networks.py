@@ -8,8 +8,17 @@ import pytest
 import torch
 
 from nas.device import Compute, DType, describe_device
-from nas.measure import Conditions, Precision, StepTime, conditions_here, measure_step_time, networks
+from nas.measure import (
+    Conditions,
+    Precision,
+    StepTime,
+    conditions_here,
+    measure_dtype_gain,
+    measure_step_time,
+    networks,
+)
 from nas.measure.networks import training_step_call
+from nas.measure.step_time import Interval, Samples
 from nas.train import Recipe
 from search_space import ArchSpec
 
@@ -51,6 +60,29 @@ def test_a_step_time_of_two_networks(dtype: DType, channels_last: bool, measure:
         optimizer="adamw",
         drop_path=0.1,
     )
+
+
+def test_the_gain_of_a_dtype_is_a_float32_step_over_a_bfloat16_one(
+    tiny_arch: ArchSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    took = {"float32": 3.0, "bfloat16": 2.0}
+    asked: list[tuple[str, int]] = []
+
+    def in_turn(candidate: Callable[[], None], reference: Callable[[], None], **settings: Any) -> Samples:
+        candidate(), reference()
+        slow, fast = (took[dtype] for dtype, _ in asked)
+        return Samples((slow,) * 7, (fast,) * 8, 2)
+
+    def call(arch: ArchSpec, *, compute: Compute, batch_size: int, **_: Any) -> Callable[[], None]:
+        return lambda: asked.append((compute.dtype, batch_size))
+
+    monkeypatch.setattr(networks, "time_in_turn", in_turn)
+    monkeypatch.setattr(networks, "training_step_call", call)
+    found = measure_dtype_gain(
+        tiny_arch, recipe=Recipe(), compute=Compute(), batch_size=4, image_size=8, precision=SHORT
+    )
+    assert asked == [("float32", 4), ("bfloat16", 4)]
+    assert found == Interval(1.5, 1.5, 1.5)
 
 
 def test_the_conditions_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import torch
 from nas.data import DataConfig, prepare
 from nas.device import Compute
 from nas.measure import Precision, calibrate, space_parts
+from nas.measure.step_time import Interval
 from nas.search.evaluate import evaluate, probe
 from nas.search.task import ProbeRequest, TrialTask
 from nas.train import Recipe
@@ -131,16 +132,18 @@ def test_memory_is_measured_against_what_a_trial_may_hold(task: TrialTask) -> No
     assert found.max_batch_size > task.batch_size
 
 
-def test_the_dtype_that_is_clearly_faster_is_taken(task: TrialTask, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("gain", "expected"),
+    [
+        (Interval(2.0, 1.9, 2.1), "bfloat16"),
+        (Interval(1.3, 1.1, 1.5), "float32"),
+        (Interval(0.5, 0.4, 0.6), "float32"),
+    ],
+)
+def test_the_dtype_that_is_surely_faster_is_taken(
+    task: TrialTask, monkeypatch: pytest.MonkeyPatch, gain: Interval, expected: str
+) -> None:
     from nas.search import evaluate as module
 
-    class Fake:
-        def __init__(self, seconds: float) -> None:
-            self.seconds = seconds
-
-    for bfloat16_s, expected in ((0.5, "bfloat16"), (0.9, "float32"), (2.0, "float32")):
-        seconds = {"float32": 1.0, "bfloat16": bfloat16_s}
-        monkeypatch.setattr(
-            module, "measure_step_time", lambda *_, compute, seconds=seconds, **__: Fake(seconds[compute.dtype])
-        )
-        assert module._faster_dtype(task) == expected
+    monkeypatch.setattr(module, "measure_dtype_gain", lambda *_, **__: gain)
+    assert module._faster_dtype(task) == expected
