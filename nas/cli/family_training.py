@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar
 
 from tyro.conf import arg
 
-from nas.cli import train
 from nas.cli.console import print_json, print_note
 from nas.cli.families import find_family
 from nas.cli.runs import find_run, typed_folder
+from nas.cli.train_config import OF_THE_COMMAND, Config
+from nas.cli.train_job import new_job, train_job
 from nas.data import is_folder
 from nas.text import printable
 from nas.train import OptimizerName, TrainResult
@@ -29,7 +30,7 @@ __all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "resumed", "run", "train_fa
 TRAINED = "trained"
 NEEDS_TRAIN = ("data", "data_root", "budget", "optimizer", "train_batch_size", "seed")
 OF_ONE_NETWORK = ("recipe", "init", "init_origin", "fine_tune")
-NOT_RECORDED = {"family", "out", "given", "workers", "address", *train.OF_THE_COMMAND}
+NOT_RECORDED = {"family", "out", "given", "workers", "address", *OF_THE_COMMAND}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class _Record:
-    """config.json of a family's trainings. `options` are fields of `train.Config`."""
+    """config.json of a family's trainings. `options` are fields of `Config`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
@@ -78,7 +79,7 @@ class _Record:
     options: dict[str, Any]
 
     @classmethod
-    def of(cls, config: train.Config, family: Path) -> "_Record":
+    def of(cls, config: Config, family: Path) -> "_Record":
         root = config.data_root and config.data_root.expanduser().absolute()
         data = str(Path(config.data).expanduser().absolute()) if is_folder(config.data) else config.data
         options = asdict(replace(config, data=data, data_root=root))
@@ -91,7 +92,7 @@ class _Record:
         return mine == theirs
 
 
-def run(config: train.Config) -> int:
+def run(config: Config) -> int:
     """Train the family that `config` names, and print what came of it."""
     folder, trained = train_family(config)
     if config.json:
@@ -101,7 +102,7 @@ def run(config: train.Config) -> int:
     return 0
 
 
-def resumed(config: train.Config) -> train.Config:
+def resumed(config: Config) -> Config:
     """What --resume goes on with, where that is a family's trainings; else `config` as it is.
 
     Raises:
@@ -112,10 +113,10 @@ def resumed(config: train.Config) -> train.Config:
     if record is None:
         return config
     try:
-        before = parse_json(train.Config, json.dumps(record.options))
+        before = parse_json(Config, json.dumps(record.options))
     except ValueError as error:
         raise RunError(f"{folder / CONFIG}: {error}") from None
-    of_now: dict[str, Any] = {name: getattr(config, name) for name in (*train.OF_THE_COMMAND, "workers", "address")}
+    of_now: dict[str, Any] = {name: getattr(config, name) for name in (*OF_THE_COMMAND, "workers", "address")}
     moved: dict[str, Any] = {name: getattr(config, name) for name in ("data", "data_root") if name in config.given}
     there = {"family": record.family, "out": str(folder.absolute()), "resume": None}
     return replace(before, **{**of_now, **moved, **there})
@@ -124,7 +125,7 @@ def resumed(config: train.Config) -> train.Config:
 def train_scaled(options: TrainOptions, folder: Path) -> list[Trained]:
     """Train each member of the family that lies in `folder`; as `train_family`."""
     _, trained = train_family(
-        train.Config(
+        Config(
             family=str(folder),
             data=options.data,
             data_root=options.data_root,
@@ -137,7 +138,7 @@ def train_scaled(options: TrainOptions, folder: Path) -> list[Trained]:
     return trained
 
 
-def train_family(config: train.Config) -> tuple[Path, list[Trained]]:
+def train_family(config: Config) -> tuple[Path, list[Trained]]:
     """Train each member of the family that `config` names, with its other options; the run's folder, and what came of
     it.
 
@@ -168,10 +169,10 @@ def train_family(config: train.Config) -> tuple[Path, list[Trained]]:
         place = folder / _run_name(member)
         print_note(f"training {member.name}, {number} of {len(members)}, in {printable(str(place))}")
         own = replace(config, arch=f"{found.folder}:{member.name}", family=None, out=str(place.absolute()))
-        job, _ = train.new_job(own)
+        job, _ = new_job(own)
         if number == 1:
             _begin(folder, _Record.of(config, found.folder), members)
-        result = train.train_job(job, place, own, resumed_by=folder)
+        result = train_job(job, place, own, resumed_by=folder)
         trained.append(Trained(member=member, folder=place, result=result))
     return folder, trained
 

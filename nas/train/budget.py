@@ -28,7 +28,7 @@ from nas.train.group import Group
 from nas.train.job import TrainJob
 from nas.train.length import MOST, TrainLength
 from nas.train.loop import accuracy
-from nas.train.schedule import Phase
+from nas.train.schedule import Phase, evaluations_after
 from nas.train.state import TrainState
 from nas.train.step import FullStep
 
@@ -70,8 +70,7 @@ class Costs:
         phases = job.phases(total_steps)
         steps_s = sum(step_s * phase.steps for step_s, phase in zip(self.step_s, phases, strict=True))
         seen = phases[-1].images_seen(phases[-1].end)
-        epoch = job.images_per_epoch(num_images)
-        evaluations = max(1, (2 * seen + epoch) // (2 * epoch))
+        evaluations = evaluations_after(seen, total=seen, epoch=job.images_per_epoch(num_images))
         return steps_s + evaluations * self.evaluation_s + self.once_s
 
 

@@ -37,7 +37,7 @@ from nas.train.job import TrainJob, TrainResult, read_result
 from nas.train.loop import accuracy
 from nas.train.options import learning_rate
 from nas.train.report import Metrics, Now, Progress, Silent
-from nas.train.schedule import Phase
+from nas.train.schedule import Phase, evaluations_after
 from nas.train.skips import SkipFile
 from nas.train.state import TrainState
 from nas.train.step import FullStep
@@ -201,9 +201,8 @@ class _Training:
                 loss = step(pixels, targets, lr)
                 trained_on += phase.batch_size
                 at_end = state.step == total_steps
-                now_seen = phase.images_seen(state.step)
-                ends_epoch = now_seen // self.images_per_epoch > seen // self.images_per_epoch
-                evaluates = at_end or (ends_epoch and 2 * (total_images - now_seen) >= self.images_per_epoch)
+                evaluated = self._evaluations_after(seen, total_images)
+                evaluates = self._evaluations_after(phase.images_seen(state.step), total_images) > evaluated
                 if state.step % look_every and not evaluates:
                     continue
                 now = Now(
@@ -231,6 +230,9 @@ class _Training:
                     saved = time.monotonic()
                 if stops and not at_end:
                     raise TrainingInterrupted(f"stopped after step {state.step} of {total_steps}")
+
+    def _evaluations_after(self, seen: int, total: int) -> int:
+        return evaluations_after(seen, total=total, epoch=self.images_per_epoch)
 
     def _any(self, *questions: bool) -> list[bool]:
         """Of each question, whether it is so in any process."""

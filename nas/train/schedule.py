@@ -9,7 +9,7 @@ from typing import Literal
 
 from scaling import ProgressiveRecipe, Ramp, SizeRamp
 
-__all__ = ["Growth", "Phase", "fixed", "phases"]
+__all__ = ["Growth", "Phase", "evaluations_after", "fixed", "phases"]
 
 Growth = Literal["progressive", "fixed"]
 
@@ -91,6 +91,13 @@ def fixed(recipe: ProgressiveRecipe, total_steps: int) -> tuple[Phase, ...]:
     if total_steps < 1:
         raise ValueError(f"total_steps must be at least 1, got {total_steps}")
     return phases(replace(recipe, phases=1), total_steps)
+
+
+def evaluations_after(seen: int, *, total: int, epoch: int) -> int:
+    """How many evaluations a training of `total` images has done after `seen` of them: one at the end of each epoch
+    (of `epoch` images) that has half an epoch or more behind it, one at the training's."""
+    ends = min(seen // epoch, (2 * total - epoch) // (2 * epoch))
+    return max(0, ends) + (seen >= total)
 
 
 def _value(ramp: Ramp, index: int, count: int) -> float:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from nas.cli.train_config import Config
 from nas.cli.training_line import TrainingLine, work_left
 from nas.train import Phase, TrainJob, read_job
 from nas.train.origin import IMAGENET, Normalisation
@@ -197,9 +198,9 @@ def test_a_signal_ends_with_a_checkpoint_and_says_how_to_go_on(
 def test_without_a_recipe_a_published_network_has_its_own(
     nas: Nas, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nas.cli import train as module
+    from nas.cli import train_job as module
 
-    name, arch, recipe = module._network(module.Config(arch="efficientnetv2_m", preset="released"))
+    name, arch, recipe = module._network(Config(arch="efficientnetv2_m", preset="released"))
     assert (name, arch) == ("efficientnetv2_m", architecture("efficientnetv2_m"))
     assert recipe.train_size == (192, 384)
     assert (recipe.eval_size, recipe.epochs, recipe.batch_size) == (480, 350, 128)
@@ -335,7 +336,7 @@ def test_timms_weights_bring_their_padding_and_normalisation(nas: Nas, folder: P
     import timm
     import torch
 
-    from nas.cli.train import Config, new_job
+    from nas.cli.train_job import new_job
 
     torch.save(timm.create_model("tf_efficientnetv2_b0", num_classes=3).state_dict(), folder / "b0.pth")
     said = nas("train", "efficientnetv2_b0", *QUICK, "--init", "b0.pth")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.train import Phase, fixed, phases
+from nas.train.schedule import evaluations_after
 from scaling import Base, Family, Place, Preset, ProgressiveRecipe, Ramp, SizeRamp
 from search_space import Unrounded, published
 
@@ -129,3 +130,10 @@ def test_no_torch_is_loaded() -> None:
     code = "import sys, nas.train; nas.train.phases, nas.train.FullOptions; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"
+
+
+@given(st.integers(1, 5000), st.integers(1, 500), st.data())
+def test_evaluations_are_at_the_ends_of_epochs_and_of_the_training(total: int, epoch: int, data: st.DataObject) -> None:
+    seen = data.draw(st.integers(0, total))
+    due = [end for end in range(epoch, total, epoch) if total - end >= epoch / 2] + [total]
+    assert evaluations_after(seen, total=total, epoch=epoch) == sum(at <= seen for at in due)
