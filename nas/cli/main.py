@@ -6,6 +6,7 @@ text) and `run(config: Config) -> int`. Adding one is a row of `COMMANDS`.
 Exit codes: 0 done, 1 failed, 2 wrong usage or bad input, 130 interrupted.
 """
 
+import errno
 import io
 import os
 import sys
@@ -127,7 +128,9 @@ def _guarded(name: str, args: Sequence[str]) -> int:
         return _complain(str(error), as_json=as_json, code=code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", as_json=as_json, code=FAILED)
+        # No program makes a name that long: somebody typed it.
+        code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
+        return _complain(f"{where}{error.strerror or error}", as_json=as_json, code=code)
     except Exception as error:
         from nas.cli.console import Failed
 

@@ -12,7 +12,7 @@ from nas.data.prepared import ImageSet, PreparedData, prepare
 from nas.data.skipped import Fault, Skipped
 from nas.data.source import Split
 from nas.data.survey import Survey, survey
-from nas.data.table import DATASETS, FOLDER, SHARDS, Dataset, dataset, is_folder
+from nas.data.table import DATASETS, FOLDER, SHARDS, Dataset, dataset_of, is_folder
 
 if TYPE_CHECKING:
     from nas.data.augment import Augment, CropFlip, Part, in_turn
@@ -48,7 +48,7 @@ __all__ = [
     "WorkerLost",
     "check_parts",
     "choose_mode",
-    "dataset",
+    "dataset_of",
     "eval_batches",
     "in_turn",
     "is_folder",

@@ -6,7 +6,6 @@ An image that cannot be read has the label -1 in the cache: it is of no split.
 import hashlib
 import json
 import shutil
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from nas.data.skipped import Fault, check_share
 from nas.data.source import Labels, Pixels, Split, check_counts
 from nas.data.split import HOLDOUT, num_taken, split_off
 from nas.data.survey import Selection, as_listed, select, summary
-from nas.data.table import dataset, is_folder
+from nas.data.table import dataset_of, is_folder
 from nas.text import printable
 from nas.user_folders import cache_folder
 
@@ -209,9 +208,7 @@ def prepare(
     Raises:
         DataError: for anything wrong with the data, naming the rule and the value.
     """
-    row = dataset(config.data)
-    if not row.uses_root and (config.root is not None or config.download):
-        warnings.warn(f"root and download have no effect for data {config.data!r}", stacklevel=2)
+    row = dataset_of(config)
     source = row.open(config)
     name = None if is_folder(config.data) else config.data
     wanted = None if splits is None else tuple(sorted(set(splits)))

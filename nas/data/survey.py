@@ -10,7 +10,7 @@ from nas.data.config import DataConfig, DataError
 from nas.data.images import Images
 from nas.data.source import Labels, Listing, Split, check_counts
 from nas.data.split import HOLDOUT, split_off, subset
-from nas.data.table import dataset, is_folder
+from nas.data.table import dataset_of, is_folder
 from nas.text import printable
 
 __all__ = ["Selection", "Survey", "as_listed", "select", "summary", "survey"]
@@ -126,7 +126,7 @@ def survey(config: DataConfig) -> Survey:
     Raises:
         DataError: for anything wrong with the data, naming the rule and the value.
     """
-    row = dataset(config.data)
+    row = dataset_of(config)
     source = row.open(config)
     listing = source.list()
     return Survey(

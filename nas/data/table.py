@@ -13,7 +13,7 @@ from nas.data.source import Source
 from nas.data.torchvision_sets import TORCHVISION, can_be_mirrored, open_torchvision
 from nas.text import printable
 
-__all__ = ["DATASETS", "FOLDER", "SHARDS", "Dataset", "dataset", "is_folder"]
+__all__ = ["DATASETS", "FOLDER", "SHARDS", "Dataset", "dataset_of", "is_folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +79,19 @@ def is_folder(data: str) -> bool:
     return data not in DATASETS and not data.startswith(TORCHVISION)
 
 
-def dataset(data: str) -> Dataset:
-    """The row of a name, or the row of the folder's kind.
+def dataset_of(config: DataConfig) -> Dataset:
+    """The row of the name that `config` has, or the row of its folder's kind.
 
     Raises:
-        DataError: for what is neither a name nor a folder.
+        DataError: for what is neither a name nor a folder, and for a root that the data are not below.
     """
+    row = _row(config.data)
+    if not row.uses_root and (config.root is not None or config.download):
+        raise DataError(f"root and download have no effect for data {printable(config.data)!r}: leave them out")
+    return row
+
+
+def _row(data: str) -> Dataset:
     if data in DATASETS:
         return DATASETS[data]
     if data.startswith(TORCHVISION):

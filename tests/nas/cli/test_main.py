@@ -177,6 +177,11 @@ def test_a_disk_that_is_full_is_a_failure_and_no_bad_input(
     assert said.err.startswith("error: /proc/no-such-file: could not be written")
 
 
+def test_a_name_that_no_file_can_have_is_bad_input(nas: Nas) -> None:
+    said = nas("search", "--data", "x" * 5000, "--budget", "1")
+    assert (said.code, "File name too long" in said.err) == (2, True)
+
+
 def test_control_signs_of_an_error_are_not_printed(nas: Nas) -> None:
     said = nas("pareto", "a\x1b[2Jb\rc\u202e")
     assert said.code == 2

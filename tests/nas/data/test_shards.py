@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.data import SHARDS, DataConfig, DataError, dataset, prepare, survey
+from nas.data import SHARDS, DataConfig, DataError, dataset_of, prepare, survey
 
 
 def jpeg(value: int) -> bytes:
@@ -43,7 +43,7 @@ def shards(tmp_path: Path) -> Path:
 
 def test_shards_are_read_as_webdataset_reads_them(shards: Path) -> None:
     tars = pytest.importorskip("webdataset.tariterators")
-    assert dataset(str(shards)) is SHARDS
+    assert dataset_of(DataConfig(data=str(shards), image_size=8)) is SHARDS
     found = survey(DataConfig(data=str(shards), image_size=16))
     assert found.counts == {"train": 21, "holdout": 3, "test": 6}
     assert found.classes == ("0", "1", "2")

@@ -17,7 +17,7 @@ from nas.data import (
     DeviceImages,
     PreparedData,
     Split,
-    dataset,
+    dataset_of,
     prepare,
     train_batches,
 )
@@ -37,7 +37,7 @@ def config(request: pytest.FixtureRequest) -> DataConfig:
 
 def test_every_row_keeps_the_contract(config: DataConfig) -> None:
     prepared = prepare(config)
-    row = dataset(config.data)
+    row = dataset_of(config)
     assert row in (*DATASETS.values(), FOLDER)
     assert prepared.flip is row.flip
     assert prepared.num_classes == len(set(prepared.classes)) >= 2
@@ -151,8 +151,8 @@ def test_damaged_cifar_says_so(fake_cifar: Path) -> None:
         prepare(DataConfig(data="cifar10", image_size=32, root=fake_cifar))
 
 
-def test_settings_without_effect_warn(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="root and download have no effect for data 'digits'"):
+def test_settings_without_effect_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="root and download have no effect for data 'digits'"):
         prepare(DataConfig(data="digits", image_size=8, root=tmp_path))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.data import DataConfig, DataError, dataset, survey
+from nas.data import DataConfig, DataError, dataset_of, survey
 
 
 @pytest.fixture
@@ -93,4 +93,4 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str, rule: str) -> None:
 
 
 def test_it_needs_no_files_to_be_known() -> None:
-    assert dataset("torchvision:Food101").uses_root
+    assert dataset_of(DataConfig(data="torchvision:Food101", image_size=8)).uses_root
