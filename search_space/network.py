@@ -42,7 +42,7 @@ class Network(nn.Module):
         channels = arch.stages[-1].width
         self.head = ConvNormAct(channels, head.width, 1, options) if head.width else None
         self.dropout = nn.Dropout(dropout)
-        self.classifier = _Classifier(head.width or channels, head.num_classes, options.generator)
+        self.classifier = Classifier(head.width or channels, head.num_classes, options.generator)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.forward_head(self.stages(self.stem(images)))
@@ -55,7 +55,7 @@ class Network(nn.Module):
         return logits
 
 
-class _Classifier(nn.Linear):
+class Classifier(nn.Linear):
     """A linear layer with weights from U(-1/sqrt(out), 1/sqrt(out)) and biases 0."""
 
     def __init__(self, in_features: int, out_features: int, generator: torch.Generator | None) -> None:

@@ -102,20 +102,29 @@ class Space:
             if not 0 <= position < len(decision.values):
                 raise ValueError(f"{decision.name}: index must be from 0 to {len(decision.values) - 1}, got {position}")
 
-    def decode(self, indices: Sequence[int]) -> ArchSpec:
-        """The network that these indices mean.
+    def chosen(self, indices: Sequence[int]) -> tuple[StageSpec | None, ...]:
+        """What each of the space's stages is under these indices; None where it vanishes.
 
         Raises:
             ValueError: where there is not one index a decision, or one is outside its decision.
         """
         chosen = self._positions(indices)
         try:
-            stages = [known[chosen[part]] for part, known in self._decoded]
+            return tuple(known[chosen[part]] for part, known in self._decoded)
         except KeyError:
             self._check_range(chosen)
             stages = []
             for choices, (part, known) in zip(self.stages, self._decoded, strict=True):
                 stages.append(known.setdefault(chosen[part], choices.decode(chosen[part])))
+            return tuple(stages)
+
+    def decode(self, indices: Sequence[int]) -> ArchSpec:
+        """The network that these indices mean.
+
+        Raises:
+            ValueError: where there is not one index a decision, or one is outside its decision.
+        """
+        stages = self.chosen(indices)
         return ArchSpec(stages=tuple(stage for stage in stages if stage is not None), **self._frame)
 
     def _read(self, arch: ArchSpec) -> tuple[tuple[int, ...] | None, str]:

@@ -1,0 +1,63 @@
+"""Which networks of a space a training step looks at. All follow from a seed and the number of the step.
+
+Sandwich (BigNAS, arXiv 2003.11142, section 3.2): a largest network, a smallest one, and some in between. Those in
+between are drawn fairly (FairNAS, arXiv 1907.01845, "strict fairness", decision by decision): of as many draws in a row
+as a decision has values, each value is drawn once, in a new order each time.
+
+Ops share no weights (supernet/banks.py), and so there is not one largest network: each stage of the largest and the
+smallest has an op that is drawn, fairly too, and with it the largest or smallest settings, depth and width.
+"""
+
+import random
+from typing import Literal
+
+from search_space import ArchSpec, Space, StageChoices
+
+__all__ = ["End", "end_of", "fair_network", "sandwich"]
+
+End = Literal["largest", "smallest"]
+
+
+def fair_network(space: Space, seed: int, draw: int) -> ArchSpec:
+    """The network of draw `draw` = 0, 1, ...: each decision on its own, each of its values equally often."""
+    return space.decode([_dealt(len(decision.values), f"{seed} {decision.name}", draw) for decision in space.decisions])
+
+
+def end_of(space: Space, end: End, seed: int, draw: int) -> ArchSpec:
+    """A largest or a smallest network."""
+    indices: list[int] = []
+    for number, choices in enumerate(space.stages, start=1):
+        op = _ops(choices, end)
+        indices += _end_of_stage(choices, end, op[_dealt(len(op), f"{seed} {end} {number}", draw)])
+    return space.decode(indices)
+
+
+def sandwich(space: Space, seed: int, step: int, *, between: int) -> tuple[ArchSpec, ...]:
+    """A largest network, a smallest one, and `between` that are drawn fairly."""
+    ends = (end_of(space, "largest", seed, step), end_of(space, "smallest", seed, step))
+    return (*ends, *(fair_network(space, seed, step * between + number) for number in range(between)))
+
+
+def _dealt(size: int, deck: str, draw: int) -> int:
+    """One of range(size): the decks that are dealt from, one after the other, hold each once."""
+    if size == 1:
+        return 0
+    round_, at = divmod(draw, size)
+    order = list(range(size))
+    random.Random(f"{deck} {round_}").shuffle(order)
+    return order[at]
+
+
+def _ops(choices: StageChoices, end: End) -> list[str]:
+    """A largest network has no layer left out where it can have one."""
+    ops = list(dict.fromkeys(settings.op for settings in choices.settings))
+    return [op for op in ops if op != "identity"] or ops if end == "largest" else ops
+
+
+def _end_of_stage(choices: StageChoices, end: End, op: str) -> tuple[int, ...]:
+    pick = max if end == "largest" else min
+    settings = pick(
+        (settings for settings in choices.settings if settings.op == op),
+        key=lambda settings: (settings.expansion, settings.kernel, settings.se_ratio),
+    )
+    return choices.indices(settings, pick(choices.depth), pick(choices.width))
