@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),
     "scale": ("nas.cli.scale", "one network into a family S, M, L, each with its training recipe"),
     "train": ("nas.cli.train", "one network to a final model, image size and regularisation growing together"),
+    "supernet train": ("nas.cli.supernet_train", "all networks of a space in one training, with shared weights"),
     "curves": ("nas.cli.curves", "learning curves of trainings as a picture, over each other"),
     "evaluate": ("nas.cli.evaluate", "a trained model's accuracy on images, with its interval, and by class"),
     "export": ("nas.cli.export", "a trained model as safetensors, torch.export program, ONNX, torchvision's weights"),
@@ -71,6 +72,15 @@ def _complain(message: str, *, as_json: bool, code: int) -> int:
     if as_json:
         print_json({"error": message, "exit_code": code})
     return code
+
+
+def _find(args: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+    """The command, whose name may have two words, and its own arguments."""
+    for words in (1, 2):
+        name = " ".join(args[:words])
+        if name in COMMANDS:
+            return name, args[words:]
+    return None
 
 
 def _unknown(name: str, *, as_json: bool) -> int:
@@ -162,10 +172,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
             print(f"nas {version('trainaware-nas')}")
             code = DONE
-        elif args[0] in COMMANDS:
+        elif (found := _find(args)) is not None:
             # SIGTERM is as good as Ctrl-C: it ends a command with 130, wherever it stands.
             with handling(dict.fromkeys(STOPPING, _interrupt)):
-                code = _guarded(args[0], args[1:])
+                code = _guarded(*found)
         else:
             code = _unknown(args[0], as_json="--json" in args)
         sys.stdout.flush()

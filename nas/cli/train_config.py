@@ -13,38 +13,16 @@ from nas.device import DType
 from nas.train.watch_trackers import TrackerName
 from scaling import Preset
 
-__all__ = ["OF_THE_COMMAND", "Config", "workers_of"]
+__all__ = ["OF_THE_COMMAND", "Config", "RunOptions", "workers_of"]
 
 OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to")
 """What says how a training is watched and kept, not what it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(StartOptions, TrainingOptions):
-    """Train one network to a final model, image size and regularisation growing together (EfficientNetV2, Algorithm 1).
+class RunOptions:
+    """On what a training is done, where, and how it is watched."""
 
-    Example: nas train efficientnetv2_s --data DIR --budget 350ep
-
-    nas train runs/family-efficientnetv2_s/M.json --data DIR --budget 2h
-
-    nas train --family runs/family-efficientnetv2_s --data DIR
-
-    A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), tensorboard/ (the same
-    for tensorboard --logdir), checkpoints/, and at the end curves.png, model.safetensors (the averaged weights),
-    arch.json, data.json (classes, mean and std of the pixels) and result.json (accuracy on the test images). Ctrl-C
-    writes a checkpoint and ends; nas train --resume RUN goes on, as it does after a crash. To fine-tune:
-
-    nas train efficientnetv2_s --data DIR --fine-tune --init efficientnet_v2_s.pth
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
-
-    arch: Annotated[Positional[str | None], arg(metavar="ARCH")] = None
-    """A name of the catalog, a JSON file, RUN:TRIAL, or a member of a family (FAMILYDIR/M.json or FAMILYDIR:M), whose
-    recipe is then used. Its number of classes becomes the data's."""
-    family: Annotated[str | None, arg(metavar="DIR")] = None
-    """In place of ARCH: train every member of a family (as nas scale makes it), the smallest first, each in RUN/NAME.
-    The same command goes on after an interruption, as --resume RUN does; members that are trained stay as they are."""
     data: str = "digits"
     """digits, cifar10, cifar100, torchvision:NAME (as Flowers102), a folder of images in one folder a class, or a
     folder of WebDataset shards (train-000.tar, ... and val-000.tar or test-000.tar)."""
@@ -58,18 +36,6 @@ class Config(StartOptions, TrainingOptions):
     """Processes that decode streamed images; where not given, one for each core that --threads leaves, at most 8."""
     max_corrupt: Annotated[float, arg(metavar="SHARE")] = 0.01
     """Images that cannot be read are named, skipped and counted; more than this share of a split end the training."""
-    budget: Annotated[str | None, arg(metavar="BUDGET")] = None
-    """How long: epochs (30ep: times that each image is seen, over all phases), steps (5000st), or wall clock (90s, 30m,
-    2h, 1d). The recipe's epochs where not given, with --fine-tune 10000st. Of wall clock, steps of each phase are
-    timed before the first, and as many are made as then fit with evaluations and test. It counts from when the images
-    are decoded (and the workers have started), for each member of a --family; a resumed training keeps its steps."""
-    recipe: Annotated[str | None, arg(metavar="FILE")] = None
-    """A NAME.recipe.json as nas scale writes it. Where not given, the family member's, or the one that nas scale would
-    give the network, with batches of 128."""
-    preset: Preset = "paper"
-    """Whose numbers a network without a recipe gets: the paper's, or the released code's."""
-    image_size: Annotated[int | None, arg(metavar="N")] = None
-    """Largest side in pixels that is trained at, where no recipe is given; with --fine-tune the only one."""
     batch_size: Annotated[int | None, arg(metavar="N")] = None
     """Images in a step; the recipe's where not given, with --fine-tune 512."""
     seed: int = 0
@@ -106,7 +72,47 @@ class Config(StartOptions, TrainingOptions):
     """Names of the options that were typed."""
 
 
-def workers_of(config: Config) -> Workers:
+@dataclass(frozen=True, kw_only=True)
+class Config(StartOptions, RunOptions, TrainingOptions):
+    """Train one network to a final model, image size and regularisation growing together (EfficientNetV2, Algorithm 1).
+
+    Example: nas train efficientnetv2_s --data DIR --budget 350ep
+
+    nas train runs/family-efficientnetv2_s/M.json --data DIR --budget 2h
+
+    nas train --family runs/family-efficientnetv2_s --data DIR
+
+    A folder is written: config.json, metrics.jsonl (a line an evaluation on held-out images), tensorboard/ (the same
+    for tensorboard --logdir), checkpoints/, and at the end curves.png, model.safetensors (the averaged weights),
+    arch.json, data.json (classes, mean and std of the pixels) and result.json (accuracy on the test images). Ctrl-C
+    writes a checkpoint and ends; nas train --resume RUN goes on, as it does after a crash. To fine-tune:
+
+    nas train efficientnetv2_s --data DIR --fine-tune --init efficientnet_v2_s.pth
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    arch: Annotated[Positional[str | None], arg(metavar="ARCH")] = None
+    """A name of the catalog, a JSON file, RUN:TRIAL, or a member of a family (FAMILYDIR/M.json or FAMILYDIR:M), whose
+    recipe is then used. Its number of classes becomes the data's."""
+    family: Annotated[str | None, arg(metavar="DIR")] = None
+    """In place of ARCH: train every member of a family (as nas scale makes it), the smallest first, each in RUN/NAME.
+    The same command goes on after an interruption, as --resume RUN does; members that are trained stay as they are."""
+    budget: Annotated[str | None, arg(metavar="BUDGET")] = None
+    """How long: epochs (30ep: times that each image is seen, over all phases), steps (5000st), or wall clock (90s, 30m,
+    2h, 1d). The recipe's epochs where not given, with --fine-tune 10000st. Of wall clock, steps of each phase are
+    timed before the first, and as many are made as then fit with evaluations and test. It counts from when the images
+    are decoded (and the workers have started), for each member of a --family; a resumed training keeps its steps."""
+    recipe: Annotated[str | None, arg(metavar="FILE")] = None
+    """A NAME.recipe.json as nas scale writes it. Where not given, the family member's, or the one that nas scale would
+    give the network, with batches of 128."""
+    preset: Preset = "paper"
+    """Whose numbers a network without a recipe gets: the paper's, or the released code's."""
+    image_size: Annotated[int | None, arg(metavar="N")] = None
+    """Largest side in pixels that is trained at, where no recipe is given; with --fine-tune the only one."""
+
+
+def workers_of(config: RunOptions) -> Workers:
     """The processes that are asked for.
 
     Raises:

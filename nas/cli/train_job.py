@@ -1,5 +1,6 @@
 """The training that `nas train` is asked for, and doing it as a command does: watched, and saying how to go on."""
 
+import math
 import os
 import shutil
 from dataclasses import replace
@@ -13,7 +14,7 @@ from nas.cli.families import find_member, read_recipe
 from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
 from nas.cli.start import find_start
-from nas.cli.train_config import OF_THE_COMMAND, Config, workers_of
+from nas.cli.train_config import OF_THE_COMMAND, Config, RunOptions, workers_of
 from nas.cli.training_options import full_options
 from nas.cli.watched import watched
 from nas.cluster import EngineError
@@ -24,25 +25,54 @@ from nas.text import printable
 from nas.train import FINE_TUNE_STEPS, FullOptions, TrainJob, TrainLength, TrainResult, read_job
 from nas.train.job import CONFIG, read_result
 from nas.train.origin import Normalisation
+from nas.train.watch_trackers import check_tracker
 from results import RunWriteError
 from scaling import Family, Place, ProgressiveRecipe, fine_tuning_recipe
 from search_space import ArchSpec
 
-__all__ = ["check_resumed", "new_job", "resumed_job", "train_job"]
+__all__ = [
+    "check_resumed",
+    "check_run_options",
+    "compute_of",
+    "new_folder",
+    "new_job",
+    "resumed_job",
+    "settled_on_data",
+    "train_job",
+]
 
 DEFAULT_BATCH_SIZE = 128
+MAX_LOADER_WORKERS = 256
 _MAY_CHANGE = ("data", "data_root", "workers", "address")
 
 
-def check_resumed(config: Config) -> None:
+def check_run_options(config: RunOptions) -> None:
+    """Refuse what breaks a rule whatever is trained.
+
+    Raises:
+        ValueError: for a tracker that is not installed, or a value that breaks a rule.
+    """
+    for name in config.log_to:
+        check_tracker(name)
+    if not 0 <= config.checkpoint_seconds < math.inf:
+        raise ValueError(f"--checkpoint-seconds must be a number of at least 0, got {config.checkpoint_seconds}")
+    workers_of(config)
+    if config.loader_workers is not None and not 0 <= config.loader_workers <= MAX_LOADER_WORKERS:
+        raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {config.loader_workers}")
+    if config.resume is not None:
+        check_resumed(config)
+
+
+def check_resumed(config: RunOptions) -> None:
     """Refuse what cannot be asked for of a training that has begun."""
     others = [name for name in config.given if name not in (*_MAY_CHANGE, *OF_THE_COMMAND)]
-    if config.arch is not None or others:
-        what = f"--{others[0].replace('_', '-')}" if others else f"ARCH {config.arch!r}"
+    arch = getattr(config, "arch", None)
+    if arch is not None or others:
+        what = f"--{others[0].replace('_', '-')}" if others else f"ARCH {arch!r}"
         raise ValueError(f"{what} cannot be given with --resume: it is the run's own")
 
 
-def resumed_job(config: Config) -> tuple[TrainJob, Path]:
+def resumed_job(config: RunOptions) -> tuple[TrainJob, Path]:
     """The training that --resume names, with its data where they lie now, and its folder."""
     folder = find_run(config.resume or "")
     job = read_job(folder)
@@ -62,9 +92,7 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
     """
     if config.arch is None:
         raise ValueError("an ARCH must be given, or a --family, or a run with --resume")
-    check_threads(config.threads)
-    compute = Compute(device=config.device, dtype=config.dtype, threads=config.threads)
-    _check_device(compute)
+    compute = compute_of(config)
     useless = [name for name in ("preset", "growth") if config.fine_tune and name in config.given]
     if useless:
         raise ValueError(f"--{useless[0]} has no effect with --fine-tune")
@@ -79,30 +107,51 @@ def new_job(config: Config) -> tuple[TrainJob, Path]:
         length = TrainLength(steps=FINE_TUNE_STEPS) if config.fine_tune else TrainLength(epochs=recipe.epochs)
     if config.batch_size is not None:
         recipe = replace(recipe, batch_size=config.batch_size)
+    folder = new_folder(config, name)
+    found, settled = settled_on_data(config, folder, recipe, options, compute, start.normalisation)
+    if start.init is not None:
+        print_note(start.told(found.num_classes, settled["normalisation"]))
+    job = TrainJob(arch=start.arch.with_num_classes(found.num_classes), length=length, init=start.init, **settled)
+    return job, folder
+
+
+def compute_of(config: RunOptions) -> Compute:
+    """The device that is asked for.
+
+    Raises:
+        ValueError: where there is no such device, or fewer processors than threads.
+    """
+    check_threads(config.threads)
+    compute = Compute(device=config.device, dtype=config.dtype, threads=config.threads)
+    _check_device(compute)
+    return compute
+
+
+def settled_on_data(
+    config: RunOptions,
+    folder: Path,
+    recipe: ProgressiveRecipe,
+    options: FullOptions,
+    compute: Compute,
+    normalisation: Normalisation | None = None,
+) -> tuple[Survey, dict[str, Any]]:
+    """The data that are asked for, said to the user; and the fields of a job in `folder` that then are known."""
     data = DataConfig(
         data=config.data, image_size=recipe.train_size.last, root=config.data_root, holdout=config.holdout
     )
-    folder = _new_folder(config, name)
     found = survey(data)
     print_note(found.summary())
     workers_of(config).check(recipe.batch_size, compute, options)
-    normalisation = start.normalisation or _own_normalisation(found)
-    if start.init is not None:
-        print_note(start.told(found.num_classes, normalisation))
-    job = TrainJob(
-        arch=start.arch.with_num_classes(found.num_classes),
-        recipe=recipe,
-        options=options,
-        data=data,
-        length=length,
-        compute=compute,
-        seed=config.seed,
-        data_mode=_mode(config, folder, found, recipe),
-        max_corrupt=config.max_corrupt,
-        init=start.init,
-        normalisation=normalisation,
-    )
-    return job, folder
+    return found, {
+        "recipe": recipe,
+        "options": options,
+        "data": data,
+        "compute": compute,
+        "seed": config.seed,
+        "data_mode": _mode(config, folder, found, recipe),
+        "max_corrupt": config.max_corrupt,
+        "normalisation": normalisation or _own_normalisation(found),
+    }
 
 
 def _own_normalisation(found: Survey) -> Normalisation:
@@ -110,7 +159,7 @@ def _own_normalisation(found: Survey) -> Normalisation:
     return Normalisation(mean=mean, std=std)
 
 
-def _mode(config: Config, folder: Path, found: Survey, recipe: ProgressiveRecipe) -> DataMode:
+def _mode(config: RunOptions, folder: Path, found: Survey, recipe: ProgressiveRecipe) -> DataMode:
     """How the images come, said with its reason where it was chosen. What a training in `folder` began with stays,
     whatever is free by now."""
     if config.data_mode != "auto":
@@ -172,11 +221,12 @@ def _derived(config: Config, text: str) -> ProgressiveRecipe:
     return replace(family.members[0].recipe, batch_size=DEFAULT_BATCH_SIZE)
 
 
-def _new_folder(config: Config, name: str) -> Path:
+def new_folder(config: RunOptions, name: str) -> Path:
+    """The folder that is asked for, or one named after `name` and the time."""
     return dated_folder(plain_name(f"train-{name}")) if config.out is None else typed_folder(config.out)
 
 
-def train_job(job: TrainJob, folder: Path, config: Config, *, resumed_by: Path) -> TrainResult:
+def train_job(job: TrainJob, folder: Path, config: RunOptions, *, resumed_by: Path) -> TrainResult:
     """Train in the folder as the command has it, with a live line; where it is interrupted, what is kept and how to go
     on is said: with the run `resumed_by`.
 
@@ -188,6 +238,8 @@ def train_job(job: TrainJob, folder: Path, config: Config, *, resumed_by: Path) 
     from nas.data import WorkerLost
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
 
+    if config.loader_workers is not None and job.data_mode == "cache":
+        print_note("--loader-workers has no effect: the images come from the cache")
     how_to_go_on, workers = f"to go on: nas train --resume {printable(str(resumed_by))}", workers_of(config)
     try:
         with watched(folder, config.log_to) as progress:

@@ -31,6 +31,7 @@ from nas.train.loop import accuracy
 from nas.train.schedule import Phase, evaluations_after
 from nas.train.state import TrainState
 from nas.train.step import FullStep
+from nas.train.supernets import evaluated_networks, step_of
 
 __all__ = ["BudgetStopped", "BudgetTooShort", "Costs", "measured_length", "steps_within"]
 
@@ -94,13 +95,15 @@ def measured_length(
     """
     clock = _Clock(job, group, asks_to_stop)
     state = TrainState(job, group)
-    image_s = _seconds_an_image(clock, state.network, feed)
+    image_s, ready_s = _seconds_an_image(clock, state.network, feed)
     state.network.train()
-    step = FullStep(job, state)
+    step = step_of(job, state)
     phases = job.phases(LONG * job.recipe.phases)
     step_s, warm_up_s = zip(*(_seconds_a_step(clock, step, feed, phase, len(phases)) for phase in phases), strict=True)
     checkpoint_s = _seconds_a_checkpoint(state, folder, group)
-    holdout_s, test_s = (2 * image_s * -(-feed.counts[split] // group.world) for split in ("holdout", "test"))
+    holdout_s, test_s = (
+        2 * (ready_s + image_s * -(-feed.counts[split] // group.world)) for split in ("holdout", "test")
+    )
     compile_s = sum(warm_up_s) if job.options.compile else 0.0
     costs = Costs(step_s=step_s, evaluation_s=holdout_s + checkpoint_s, once_s=test_s + checkpoint_s + compile_s)
     num_images, spent = feed.counts["train"], clock.mean(clock.spent())
@@ -171,16 +174,22 @@ def _seconds_a_step(clock: _Clock, step: FullStep, feed: Feed, phase: Phase, num
     return clock.mean((now - began) / number), clock.mean(began - started)
 
 
-def _seconds_an_image(clock: _Clock, network: nn.Module, feed: Feed) -> float:
-    """Of one network's evaluation; of a process that has no images to evaluate on, 0."""
-    found = 0.0
-    batches = feed.eval_batches("holdout", rank=clock.group.rank, world=clock.group.world)
-    for some in (islice(batches, max(1, feed.ahead)), _during(clock.window_s(1), batches)):
-        began = time.monotonic()
-        _, seen = accuracy(network, some, clock.job.compute)
-        if seen:
-            found = (time.monotonic() - began) / seen
-    return clock.mean(found)
+def _seconds_an_image(clock: _Clock, network: nn.Module, feed: Feed) -> tuple[float, float]:
+    """Of an evaluation (of a process that has no images to evaluate on, 0), and before it until the networks that are
+    evaluated are ready."""
+    began = time.monotonic()
+    networks = evaluated_networks(clock.job, network, feed)
+    ready_s, image_s = time.monotonic() - began, 0.0
+    for each in networks:
+        found = 0.0
+        batches = feed.eval_batches("holdout", rank=clock.group.rank, world=clock.group.world)
+        for some in (islice(batches, max(1, feed.ahead)), _during(clock.window_s(len(networks)), batches)):
+            began = time.monotonic()
+            _, seen = accuracy(each, some, clock.job.compute)
+            if seen:
+                found = (time.monotonic() - began) / seen
+        image_s += found
+    return clock.mean(image_s), clock.mean(ready_s)
 
 
 def _seconds_a_checkpoint(state: TrainState, folder: Path, group: Group) -> float:

@@ -129,7 +129,8 @@ class TrainFolder:
         weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
         content = save(weights, metadata={"format": "pt"})
         replace_atomically(self.path / MODEL, lambda file: file.write(content))
-        write_atomically(self.path / ARCH, job.arch.to_json() + "\n")
+        if job.space is None:
+            write_atomically(self.path / ARCH, job.arch.to_json() + "\n")
         write_atomically(self.path / MODEL_DATA, data.to_json())
         write_atomically(self.path / RESULT, result.to_json())
 

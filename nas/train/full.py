@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from operator import add
 from pathlib import Path
 
 import torch
@@ -40,7 +41,7 @@ from nas.train.report import Metrics, Now, Progress, Silent
 from nas.train.schedule import Phase, evaluations_after
 from nas.train.skips import SkipFile
 from nas.train.state import TrainState
-from nas.train.step import FullStep
+from nas.train.supernets import evaluated_networks, step_of
 from nas.train.waiting import DataWatch
 from results import RunError
 
@@ -184,7 +185,7 @@ class _Training:
         total_steps, batch_size = phases[-1].end, job.recipe.batch_size
         total_images = phases[-1].images_seen(total_steps)
         look_every = CUDA_LOOK_EVERY if compute.is_cuda else 1
-        step = FullStep(job, state)
+        step = step_of(job, state)
         begun, trained_on, saved = time.monotonic(), 0, time.monotonic()
         watch = DataWatch(compute, note=self.progress.note, advice=self.feed.advice)
         for phase in phases:
@@ -286,13 +287,16 @@ class _Training:
         self.progress.evaluated(metrics)
 
     def _accuracies(self, split: Split) -> tuple[float, float]:
-        """Shares of a split's images that the trained and the averaged weights classify correctly."""
+        """Shares of a split's images that the trained and the averaged weights classify correctly; of a supernet the
+        mean of some of its networks."""
         shares = []
         networks = self.state.network, self.state.average.network
         self.group.take_statistics(*networks)
         for network in networks:
-            found = accuracy(network, self.feed.eval_batches(split, **self.part), self.job.compute)
-            correct, count = self.group.sum(*found)
+            correct = count = 0.0
+            for each in evaluated_networks(self.job, network, self.feed):
+                found = accuracy(each, self.feed.eval_batches(split, **self.part), self.job.compute)
+                correct, count = map(add, (correct, count), self.group.sum(*found))
             shares.append(correct / count)
         self._collect_skipped()
         self.state.network.train()
@@ -313,7 +317,7 @@ class _Training:
             eval_size=self.job.recipe.eval_size,
             steps=self.state.step,
             seconds=self._seconds(),
-            params=self.job.arch.params,
+            params=sum(weight.numel() for weight in self.state.network.parameters()),
         )
         if self.group.is_first:
             self.place.finish(self.state.average.network, self.job, result, self.feed.model_data)

@@ -5,7 +5,7 @@ of their gradients. What only one process can know (a signal, a clock, a lost lo
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -56,6 +56,18 @@ class Group:
         """For all but the last of a step's backward passes through what `wrap` returned: their gradients are added up
         here, and become the processes' mean with the last one's."""
         return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
+
+    @torch.no_grad()
+    def average_gradients(self, weights: Iterable[nn.Parameter]) -> None:
+        """Give these weights the processes' mean gradient, where their network is not called through `wrap`. In all
+        processes the same weights have one."""
+        if self.world == 1:
+            return
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients]).div_(self.world)
+        distributed.all_reduce(flat)
+        for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(mean.view(gradient.shape))
 
     def sum(self, *numbers: float) -> list[float]:
         """Each number summed over the processes."""

@@ -13,8 +13,8 @@ from nas.train.origin import Init, Normalisation
 from nas.train.schedule import Phase, fixed, phases
 from results import RunError, environment
 from results.durable import read_bounded
-from scaling import ProgressiveRecipe
-from search_space import ArchSpec, parse_json
+from scaling import ProgressiveRecipe, Ramp
+from search_space import ArchSpec, Space, parse_json
 from search_space.spec import check_integer
 
 __all__ = [
@@ -58,6 +58,7 @@ class TrainJob:
         data_mode: whether images come from the cache or are decoded as they are needed, then cropped in their own
             resolution.
         max_corrupt: share of a split's images that may be unreadable: they are skipped. More end the training.
+        space: train a supernet of this space, of which `arch` is the reference; None trains `arch`.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
@@ -73,6 +74,7 @@ class TrainJob:
     normalisation: Normalisation | None = None
     data_mode: DataMode = "cache"
     max_corrupt: float = 0.01
+    space: Space | None = None
 
     def __post_init__(self) -> None:
         largest = self.recipe.train_size.last
@@ -93,6 +95,27 @@ class TrainJob:
             )
         if not 0 <= self.max_corrupt < 1:
             raise ValueError(f"TrainJob.max_corrupt must be at least 0 and below 1, got {self.max_corrupt}")
+        if self.space is not None:
+            self._check_supernet(self.space)
+
+    def _check_supernet(self, space: Space) -> None:
+        if self.arch != space.reference:
+            raise ValueError(f"TrainJob.arch must be the reference of space {space.name}, got {self.arch}")
+        recipe, options = self.recipe, self.options
+        ruled: dict[str, tuple[object, object]] = {
+            "recipe.dropout": (recipe.dropout, Ramp(0.0, 0.0)),
+            "recipe.stochastic_depth": (recipe.stochastic_depth, 0.0),
+            "options.compile": (options.compile, False),
+            "options.sync_bn": (options.sync_bn, False),
+            "init": (self.init, None),
+        }
+        for name, (value, wanted) in ruled.items():
+            if value != wanted:
+                raise ValueError(f"TrainJob.{name} must be {wanted} for a supernet, got {value}")
+
+    @property
+    def is_supernet(self) -> bool:
+        return self.space is not None
 
     @property
     def eval_data(self) -> DataConfig:

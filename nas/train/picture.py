@@ -164,7 +164,8 @@ def _shown(curves: Curves) -> str:
 
 def _title(curves: Curves) -> str:
     result, last = curves.result, curves.evaluations[-1]
-    params = f"{curves.job.arch.params:,} parameters"
+    job = curves.job
+    params = f"{job.arch.params:,} parameters" if job.space is None else f"supernet of {job.space.name}"
     if result is None:
         end = f"not ended: after step {last.step:,}, {100 * last.ema_accuracy:.2f} % held-out accuracy"
     else:

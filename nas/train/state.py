@@ -12,7 +12,8 @@ from nas.train.job import TrainJob
 from nas.train.loop import weight_groups
 from nas.train.options import FullOptions
 from nas.train.rmsprop import RMSpropTF
-from search_space import build_network
+from search_space import Network, build_network
+from supernet import Supernet
 
 __all__ = ["TrainState", "full_optimizer"]
 
@@ -25,7 +26,9 @@ def full_optimizer(network: nn.Module, options: FullOptions) -> torch.optim.Opti
             return RMSpropTF(groups, momentum=options.momentum, lr=options.lr)
         case "sgd":
             nesterov = options.momentum > 0
-            return torch.optim.SGD(groups, momentum=options.momentum, nesterov=nesterov, fused=True, lr=options.lr)
+            # A fused one fails where weights meet their first gradient at different steps, as a supernet's do.
+            fused = not isinstance(network, Supernet)
+            return torch.optim.SGD(groups, momentum=options.momentum, nesterov=nesterov, fused=fused, lr=options.lr)
         case "adamw":
             return torch.optim.AdamW(groups, fused=True, lr=options.lr)
 
@@ -33,7 +36,7 @@ def full_optimizer(network: nn.Module, options: FullOptions) -> torch.optim.Opti
 class TrainState:
     """Attributes:
     group: the processes that train it; each holds all of this.
-    network: on the device, in training mode.
+    network: on the device, in training mode; of a job with a space its supernet.
     average: of its weights.
     optimizer: of its weights.
     scaler: of the losses, in float16; else it does nothing.
@@ -53,9 +56,14 @@ class TrainState:
         self._compute: Compute = job.compute
         torch.manual_seed(job.seed + group.rank)
         generator = torch.Generator().manual_seed(job.seed)
-        self.network = build_network(
-            job.arch, drop_path=job.recipe.stochastic_depth, norm_momentum=job.options.bn_momentum, generator=generator
-        )
+        self.network: Network | Supernet
+        momentum = job.options.bn_momentum
+        if job.space is not None:
+            self.network = Supernet(job.space, norm_momentum=momentum, generator=generator)
+        else:
+            self.network = build_network(
+                job.arch, drop_path=job.recipe.stochastic_depth, norm_momentum=momentum, generator=generator
+            )
         job.compute.place(self.network)
         group.prepare(self.network, sync_norms=job.options.sync_bn)
         self.network.train()

@@ -11,6 +11,7 @@ from nas.data import mix
 from nas.train.job import TrainJob
 from nas.train.schedule import Phase
 from nas.train.state import TrainState
+from search_space import Network
 
 __all__ = ["FullStep"]
 
@@ -21,14 +22,20 @@ class FullStep:
     def __init__(self, job: TrainJob, state: TrainState) -> None:
         self._job, self._state = job, state
         self._weights = list(state.network.parameters())
-        # What trains may be compiled; what is evaluated and saved is the network itself.
-        self._forward: Callable[[Tensor], Tensor] = state.group.wrap(state.network)
-        if job.options.compile:
-            self._forward = torch.compile(state.network, dynamic=False, fullgraph=True)
+        self._forward = self._prepared()
+
+    def _prepared(self) -> Callable[..., Tensor]:
+        """What trains may be compiled; what is evaluated and saved is the network itself."""
+        if self._job.options.compile:
+            compiled: Callable[..., Tensor] = torch.compile(self._state.network, dynamic=False, fullgraph=True)
+            return compiled
+        return self._state.group.wrap(self._state.network)
 
     def begin(self, phase: Phase) -> None:
         """Set what a phase sets in the network; what was compiled for another is dropped."""
-        self._state.network.dropout.p = phase.dropout
+        network = self._state.network
+        if isinstance(network, Network):
+            network.dropout.p = phase.dropout
         if self._job.options.compile:
             torch.compiler.reset()
 
@@ -56,6 +63,7 @@ class FullStep:
         for number, (some, theirs) in enumerate(split, start=1):
             with nullcontext() if number == parts else state.group.adding_up(self._forward):
                 loss += self._backward(some, theirs, share=len(some) / len(images))
+        self._gather_gradients()
         if options.clip_norm is not None:
             state.scaler.unscale_(state.optimizer)
             nn.utils.clip_grad_norm_(self._weights, options.clip_norm)
@@ -68,6 +76,9 @@ class FullStep:
         state.loss_sum += loss
         state.loss_steps += 1
         return loss
+
+    def _gather_gradients(self) -> None:
+        """Of the other processes: the wrapped network has done it."""
 
     def _backward(self, images: Tensor, targets: Tensor, *, share: float) -> Tensor:
         """Add the gradient of this share of a batch; its share of the mean loss, detached."""

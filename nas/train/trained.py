@@ -49,6 +49,8 @@ def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedM
     """
     config = read_config(folder)
     job, step = config.job, None
+    if job.is_supernet:
+        raise RunError(f"{folder}: must hold one network, but holds a supernet")
     result = read_result(folder) if checkpoint is None else None
     if checkpoint is not None:
         step = _step(Checkpoints(folder / CHECKPOINTS), checkpoint)
