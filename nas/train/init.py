@@ -19,7 +19,7 @@ from results.durable import RunError
 from search_space import ArchSpec
 from search_space.convert import Library, library_of, rename_tensors
 
-__all__ = ["Weights", "initial_weights", "read_weights"]
+__all__ = ["Weights", "finite_floats", "initial_weights", "read_tensors", "read_weights"]
 
 MAX_BYTES = 8 << 30
 
@@ -39,19 +39,42 @@ class Weights:
         Raises:
             ValueError: for the first stage, layer or tensor that does not fit, and for what is not finite.
         """
-        found = rename_tensors(self.tensors, arch)
-        for name, tensor in found.items():
-            if tensor.ndim and not tensor.is_floating_point():
-                raise ValueError(f"{name} must hold floating-point numbers, got {tensor.dtype}")
-            found[name] = tensor.to(torch.float32)
-            if not torch.isfinite(found[name]).all():
-                raise ValueError(f"{name} must be finite, but holds NaN or infinity")
-        return found
+        return finite_floats(rename_tensors(self.tensors, arch))
+
+
+def finite_floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same in float32, counters as they are.
+
+    Raises:
+        ValueError: for a tensor (counters apart) that holds no floating-point numbers, or what is not finite.
+    """
+    found = {}
+    for name, tensor in tensors.items():
+        if tensor.ndim and not tensor.is_floating_point():
+            raise ValueError(f"{name} must hold floating-point numbers, got {tensor.dtype}")
+        found[name] = tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+        if not torch.isfinite(found[name]).all():
+            raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+    return found
 
 
 def read_weights(path: Path) -> Weights:
-    """A state dict: safetensors, or what torch.save wrote, read without running any code that a file may hold. Of a
-    checkpoint of ours, the averaged weights.
+    """A network's state dict, as `read_tensors` reads it.
+
+    Raises:
+        RunError: naming the file, which cannot be read or holds anything else.
+    """
+    state, sha256 = read_tensors(path)
+    try:
+        library = library_of(state)
+    except ValueError as error:
+        raise RunError(f"{printable(str(path))}: {error}") from None
+    return Weights(tensors=state, library=library, sha256=sha256)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """A state dict, and the sha256 of the file: safetensors, or what torch.save wrote, read without running any code
+    that a file may hold. Of a checkpoint of ours, the averaged weights.
 
     Raises:
         RunError: naming the file, which cannot be read or holds anything else.
@@ -70,10 +93,9 @@ def read_weights(path: Path) -> Weights:
         raise RunError(f"{shown}: could not be read: {error.strerror}") from None
     try:
         state = _tensors(_safetensors(content) if path.suffix == ".safetensors" else _torch(content))
-        library = library_of(state)
     except ValueError as error:
         raise RunError(f"{shown}: {error}") from None
-    return Weights(tensors=state, library=library, sha256=hashlib.sha256(content).hexdigest())
+    return state, hashlib.sha256(content).hexdigest()
 
 
 def initial_weights(init: Init, arch: ArchSpec) -> dict[str, Tensor]:

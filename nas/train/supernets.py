@@ -2,6 +2,7 @@
 
     for each network of the step's sandwich (supernet/sampling.py), the largest first:
         forward; loss against the targets, or for all but the largest against what the largest said; backward
+    their gradients are added up
     accuracy is the mean of a smallest network's, the reference's and a largest one's, each taken out of the supernet,
     with batch norm statistics of its own
 
@@ -13,17 +14,19 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.data import Split
 from nas.train.feed import Feed
 from nas.train.job import TrainJob
+from nas.train.loop import accuracy
 from nas.train.schedule import Phase
 from nas.train.state import TrainState
 from nas.train.step import FullStep
 from search_space import ArchSpec, Space
 from supernet import Supernet, end_of, extract, recalibrate, sandwich
 
-__all__ = ["CALIBRATION_IMAGES", "SupernetStep", "calibrated", "evaluated_networks", "step_of"]
+__all__ = ["BETWEEN", "CALIBRATION_IMAGES", "SupernetStep", "calibrated", "evaluated_networks", "judge", "step_of"]
 
-BETWEEN = 2
+BETWEEN = 1
 CALIBRATION_IMAGES = 2048
 
 
@@ -40,14 +43,13 @@ class SupernetStep(FullStep):
         """As `FullStep`, of all networks; the loss is the largest's."""
         state, job = self._state, self._job
         assert job.space is not None, "a supernet's job has a space"
-        archs = sandwich(job.space, job.seed, state.step, between=BETWEEN)
         first: Tensor | None = None
-        for arch in archs:
+        for arch in sandwich(job.space, job.seed, state.step, between=BETWEEN):
             with job.compute.autocast():
                 logits = self._forward(images, arch)
                 smoothing = job.options.label_smoothing if first is None else 0.0
                 loss = functional.cross_entropy(logits, targets, label_smoothing=smoothing) * share
-            state.scaler.scale(loss / len(archs)).backward()
+            state.scaler.scale(loss).backward()
             if first is None:
                 first, targets = loss.detach(), logits.detach().float().softmax(1)
         assert first is not None, "a sandwich has a largest network"
@@ -74,6 +76,11 @@ def calibrated(job: TrainJob, supernet: Supernet, arch: ArchSpec, feed: Feed) ->
     job.compute.place(network)
     recalibrate(network, _calibration_images(job.phases(job.recipe.phases)[-1], feed))
     return network
+
+
+def judge(job: TrainJob, supernet: Supernet, arch: ArchSpec, feed: Feed, split: Split = "holdout") -> tuple[int, int]:
+    """(images classified correctly, images) of a split, by one of a trained supernet's networks."""
+    return accuracy(calibrated(job, supernet, arch, feed), feed.eval_batches(split), job.compute)
 
 
 def _calibration_images(phase: Phase, feed: Feed) -> Iterator[Tensor]:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nas.train.checkpoint import Checkpoints
+import torch
+
+from nas.train.checkpoint import Checkpoints, first_line
 from nas.train.feed import Feed
 from nas.train.folder import CHECKPOINTS
-from nas.train.init import read_weights
+from nas.train.init import finite_floats, read_tensors, read_weights
 from nas.train.job import MODEL, RESULT, TrainConfig, TrainResult, read_config, read_record, read_result
 from nas.train.model_data import MODEL_DATA, ModelData
 from results import RunError
-from search_space import Network, build_network
+from search_space import Network, Space, build_network
+from supernet import Supernet
 
-__all__ = ["Checkpoint", "TrainedModel", "read_trained"]
+__all__ = ["Checkpoint", "TrainedModel", "TrainedSupernet", "read_supernet", "read_trained"]
 
 Checkpoint = Literal["best", "latest"] | int
 """The checkpoint with the best averaged weights on the held-out images, the last one, or that of a step."""
@@ -39,6 +42,59 @@ class TrainedModel:
     network: Network
     step: int | None = None
     result: TrainResult | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedSupernet:
+    """Averaged weights of a finished supernet, and what they need.
+
+    Args:
+        folder: the training's.
+        config: how it was trained.
+        data: what goes in and what comes out.
+        space: for the data's classes.
+        supernet: in evaluation mode, float32, on the CPU. Its batch norm statistics are of no network.
+        sha256: of the file of its weights.
+    """
+
+    folder: Path
+    config: TrainConfig
+    data: ModelData
+    space: Space
+    supernet: Supernet
+    sha256: str
+
+
+def read_supernet(folder: Path) -> TrainedSupernet:
+    """The supernet that was trained in `folder`.
+
+    Raises:
+        RunError: where there is another training, it has not ended, or a file is missing or damaged.
+    """
+    config = read_config(folder)
+    space = config.job.space
+    if space is None:
+        raise RunError(f"{folder}: must hold a supernet, but holds one network")
+    if read_result(folder) is None:
+        raise RunError(f"{folder / RESULT}: is not there: the training has not ended")
+    path = folder / MODEL
+    tensors, sha256 = read_tensors(path)
+    with torch.device("meta"):
+        supernet = Supernet(space)
+    try:
+        supernet.load_state_dict(finite_floats(tensors), assign=True)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
+    except RuntimeError as error:
+        raise RunError(f"{path}: must hold a supernet of space {space.name}: {first_line(error)}") from None
+    return TrainedSupernet(
+        folder=folder,
+        config=config,
+        data=_data(folder, config),
+        space=space,
+        supernet=supernet.eval().requires_grad_(False),
+        sha256=sha256,
+    )
 
 
 def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedModel:
