@@ -1,6 +1,6 @@
 """`nas search`: run a search, or go on with one."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from nas.cli.console import Failed, print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
 from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
+from nas.train import read_job
 from results import Run
 from search_space import SPACES
 
@@ -17,6 +18,16 @@ __all__ = ["Config", "run"]
 
 INTERRUPTED, FAILED = 130, 1
 _MAY_CHANGE = ("budget", "workers", "address", "deadline", "data", "data_root", "confirm_share", "repeat")
+_OF_THE_SUPERNET = (
+    "space",
+    "download",
+    "holdout",
+    "max_images",
+    "image_size",
+    "train_length",
+    "confirm_share",
+    "repeat",
+)
 _OF_THE_COMMAND = ("out", "resume", "json")
 
 
@@ -48,7 +59,27 @@ def _new_folder(config: Config) -> Path:
 
 
 def _search_config(config: Config) -> SearchConfig:
-    return SearchConfig(**{field.name: getattr(config, field.name) for field in fields(SearchConfig)})
+    asked = SearchConfig(**{field.name: getattr(config, field.name) for field in fields(SearchConfig)})
+    return asked if asked.supernet is None else _of_supernet(asked, config.given)
+
+
+def _of_supernet(asked: SearchConfig, given: tuple[str, ...]) -> SearchConfig:
+    """Space, images and size are the supernet's; the data may lie elsewhere by now."""
+    for name in given:
+        if name in _OF_THE_SUPERNET:
+            raise ValueError(f"--{name.replace('_', '-')} has no effect with --evaluator supernet")
+    folder = find_run(asked.supernet or "")
+    job = read_job(folder)
+    moved = {"data", "data_root"} & set(given)
+    return replace(
+        asked,
+        supernet=str(folder),
+        space=job.arch.key if job.space is None else job.space.name,
+        data=asked.data if moved else job.data.data,
+        data_root=asked.data_root if moved else job.data.root,
+        holdout=job.data.holdout,
+        image_size=job.recipe.eval_size,
+    )
 
 
 def _changes(config: Config) -> dict[str, Any]:

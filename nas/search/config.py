@@ -15,6 +15,7 @@ __all__ = ["SearchConfig"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 GoalChoice = Literal["reward", "front"]
 DTypeChoice = Literal["auto", "float32", "bfloat16"]
+EvaluatorChoice = Literal["training", "supernet"]
 DEFAULT_STEPS, MAX_DEFAULT_EPOCHS = 300, 5
 MAX_SEED = 2**32 - 1
 
@@ -35,6 +36,9 @@ class SearchConfig:
         train_length: of a candidate's short training, in steps (`300`) or epochs (`2ep`); 300 steps, but at most 5
             epochs, where not given.
         recipe: of the short training.
+        evaluator: `training` trains each candidate for a short while; `supernet` takes its accuracy with the weights of
+            `supernet`, whose space, images and image size are the search's.
+        supernet: the folder of that training (`nas supernet train`).
         image_size: train size in pixels; the space's where not given.
         batch_size: images in a training step; the space's where not given.
         w: exponent of step time in the reward.
@@ -69,6 +73,8 @@ class SearchConfig:
     budget: str = "30m"
     train_length: str | None = None
     recipe: Recipe = field(default_factory=Recipe)
+    evaluator: EvaluatorChoice = "training"
+    supernet: str | None = None
     image_size: int | None = None
     batch_size: int | None = None
     w: float = -0.07
@@ -97,7 +103,12 @@ class SearchConfig:
         self.limits()
         Objective(reference_params=1, w=self.w, v=self.v)
         self.confirming()
-        choices_of = {"device": DeviceChoice, "dtype": DTypeChoice, "goal": GoalChoice}
+        choices_of = {
+            "device": DeviceChoice,
+            "dtype": DTypeChoice,
+            "goal": GoalChoice,
+            "evaluator": EvaluatorChoice,
+        }
         for name, choices in ((name, get_args(choice)) for name, choice in choices_of.items()):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
@@ -105,6 +116,11 @@ class SearchConfig:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise ValueError(f"{name} must be at least {low}, got {value}")
+        if (self.evaluator == "supernet") != (self.supernet is not None):
+            raise ValueError(
+                f"supernet must be given with evaluator supernet, and only then, got {self.supernet!r} with evaluator "
+                f"{self.evaluator}"
+            )
         if self.seed > MAX_SEED:
             raise ValueError(f"seed must be at most {MAX_SEED}, got {self.seed}")
         if self.gpus_per_trial is not None:
@@ -122,7 +138,8 @@ class SearchConfig:
     def anchored(self) -> "SearchConfig":
         """The same with absolute paths: workers, and a later session, run in other folders."""
         data = str(_absolute(Path(self.data))) if is_folder(self.data) else self.data
-        return replace(self, data=data, data_root=self.data_root and _absolute(self.data_root))
+        supernet = self.supernet and str(_absolute(Path(self.supernet)))
+        return replace(self, data=data, data_root=self.data_root and _absolute(self.data_root), supernet=supernet)
 
     def limits(self) -> Limits:
         return Limits(
@@ -133,7 +150,9 @@ class SearchConfig:
         )
 
     def confirming(self) -> Confirming:
-        return Confirming(share=self.confirm_share, repeat=self.repeat)
+        """What a supernet says of a network is the same each time: there is nothing to confirm with."""
+        share = self.confirm_share if self.evaluator == "training" else 0.0
+        return Confirming(share=share, repeat=self.repeat)
 
     def train_steps(self, num_images: int, batch_size: int) -> int:
         """Steps of a candidate's short training on so many images."""

@@ -76,6 +76,7 @@ class Driver:
             compute=compute,
             max_step_time=plan.config.max_step_time,
             precision=plan.precision(),
+            supernet=plan.supernet,
         )
         self._forecast = Forecast()
         budget = Budget.parse(plan.config.budget)
@@ -141,8 +142,11 @@ class Driver:
         plan, budget = self._plan, self._keeper.budget
         self._progress.note(f"run {self._writer.folder}")
         self._progress.note(plan.data.summary())
+        trial = f"{plan.steps} steps of {plan.batch_size} images a trial"
+        if plan.supernet is not None:
+            trial = f"judged by the supernet {plan.supernet.folder} ({plan.supernet.steps:,} steps)"
         self._progress.note(
-            f"space {plan.space.name} at {plan.image_size} px, {plan.steps} steps of {plan.batch_size} images a trial, "
+            f"space {plan.space.name} at {plan.image_size} px, {trial}, "
             f"{self._resources.workers} at once, budget {budget.describe(budget.amount)}"
         )
         calibrates = plan.config.max_step_time is not None

@@ -1,4 +1,5 @@
-"""What is done to one candidate: time its training step, train it for a short while, take its held-out accuracy.
+"""What is done to one candidate: time its training step, train it for a short while (or take weights for it from a
+supernet), take its held-out accuracy.
 
 On a GPU that trials share, the others pause at a step boundary while one measures (nas/lane.py).
 
@@ -7,7 +8,9 @@ Runs in a child process of a worker. That child's parent imports this module onc
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,10 +26,14 @@ from nas.measure import (
     measure_step_time,
     measure_training_memory,
 )
+from nas.search.inherited import SupernetRef
 from nas.search.task import Evaluation, Probe, ProbeRequest, TrialTask
 from nas.train import accuracy, train
+from nas.train.feed import Feed
 from nas.train.loop import eval_batch_size
-from results import TrialStatus
+from nas.train.supernets import judge
+from nas.train.trained import read_supernet
+from results import RunError, TrialStatus
 from search_space import build_network
 
 __all__ = ["evaluate", "probe"]
@@ -58,6 +65,9 @@ def evaluate(task: TrialTask) -> Evaluation:
         peak_memory_bytes=memory.peak_bytes,
         max_batch_size=memory.largest_batch,
     )
+    if task.supernet is not None:
+        with lane.training():
+            return _score_in_supernet(task, task.supernet, measured)
     data = prepare(task.data)
     with lane.training() as at_step_boundary:
         return _train_and_score(task, data, measured, at_step_boundary)
@@ -98,6 +108,16 @@ def _train_and_score(
     )
     correct, count = accuracy(network, scored_on, compute, at_step_boundary=at_step_boundary)
     return replace(measured, correct=correct, num_evaluated=count, train_steps=outcome.steps, train_loss=outcome.loss)
+
+
+def _score_in_supernet(task: TrialTask, ref: SupernetRef, measured: Evaluation) -> Evaluation:
+    trained = read_supernet(Path(ref.folder))
+    if trained.sha256 != ref.sha256:
+        raise RunError(f"{ref.folder}: must hold the weights that the search began with, got others")
+    job = replace(trained.config.job.with_data(task.data.data, task.data.root), compute=task.compute)
+    with closing(Feed(job)) as feed:
+        correct, count = judge(job, trained.supernet, task.arch, feed)
+    return replace(measured, correct=correct, num_evaluated=count)
 
 
 def _on_device(data: PreparedData, split: Split, compute: Compute) -> DeviceImages:

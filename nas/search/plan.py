@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from nas.data import PreparedData, prepare
 from nas.measure import Precision
 from nas.search.config import SearchConfig
 from nas.search.forecast import Forecast
+from nas.search.inherited import SupernetRef
 from nas.search.proposals import make_sampler, space_domain
 from nas.search.samplers import Goal, ListSampler, Sampler
 from results import Limits, Objective, environment
@@ -23,7 +25,7 @@ class Plan:
     """A config with its space (for the data's classes), its data, and what it left open decided.
 
     `training_seed` is what the seed of each training follows from; `networks`, where given, are trained in their order
-    in place of what a sampler would propose.
+    in place of what a sampler would propose. With a `supernet` nothing is trained.
     """
 
     config: SearchConfig
@@ -34,6 +36,7 @@ class Plan:
     steps: int
     training_seed: int
     networks: tuple[ArchSpec, ...] = ()
+    supernet: SupernetRef | None = None
 
     @classmethod
     def of(cls, config: SearchConfig, space: Space) -> Self:
@@ -49,6 +52,22 @@ class Plan:
             batch_size=batch_size,
             steps=steps,
             training_seed=config.seed,
+        )
+
+    @classmethod
+    def of_supernet(cls, config: SearchConfig, folder: str) -> Self:
+        """Of a config with a supernet, the one in `folder`, which says what is searched and on what."""
+        supernet = SupernetRef.find(Path(folder))
+        job, space = supernet.job(config.data, config.data_root)
+        return cls(
+            config=config,
+            space=space,
+            data=prepare(job.eval_data, max_corrupt=job.max_corrupt),
+            image_size=job.recipe.eval_size,
+            batch_size=config.batch_size or space.batch_size,
+            steps=0,
+            training_seed=config.seed,
+            supernet=supernet,
         )
 
     def objective(self) -> Objective:
@@ -82,6 +101,7 @@ class Plan:
             "image_size": self.image_size,
             "batch_size": self.batch_size,
             "train_steps": self.steps,
+            "supernet": self.supernet and self.supernet.for_record(),
             "data": {
                 "summary": self.data.summary(),
                 "fingerprint": self.data.fingerprint,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def start_search(config: SearchConfig, folder: Path, progress: Progress) -> Sear
     start = time.monotonic()
     if (folder / "config.json").exists():
         raise RunError(f"{folder}: already holds a run: resume it, or choose another name")
-    plan = Plan.of(config.anchored(), load_space(config.space))
+    plan = _plan(config.anchored(), lambda: load_space(config.space))
     try:
         plan.sampler(Forecast()).ask()
     except SpaceExhausted as exhausted:
@@ -59,7 +59,7 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
         raise RunError(f"{folder}: is a validation: go on with nas validate and the run that it is of")
     config, space = recorded(run)
     config = replace(config, **changes).anchored()
-    plan = Plan.of(config, space)
+    plan = _plan(config, lambda: space)
     check_data(plan, run)
     with ray_session(config.address) as cluster, RunWriter.resume(folder) as writer:
         for note in writer.notes:
@@ -73,13 +73,21 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
         return driver.run(choose_dtype=began_with is None)
 
 
+def _plan(config: SearchConfig, find_space: Callable[[], Space]) -> Plan:
+    return Plan.of(config, find_space()) if config.supernet is None else Plan.of_supernet(config, config.supernet)
+
+
 def check_data(plan: Plan, run: Run) -> None:
-    """Raise RunError where the data of a plan are not those that the run began with."""
+    """Raise RunError where the data of a plan, or its supernet, are not those that the run began with."""
     began_with = run.config.get("data")
     if not isinstance(began_with, dict) or plan.data.fingerprint != began_with.get("fingerprint"):
         was = printable(began_with.get("summary")) if isinstance(began_with, dict) else "not on record"
         raise RunError(
             f"{run.folder}: the data are not those that the run began with\nthen: {was}\nnow: {plan.data.summary()}"
+        )
+    if plan.supernet is not None and plan.supernet.for_record() != run.config.get("supernet"):
+        raise RunError(
+            f"{run.folder}: {plan.supernet.folder} must hold the supernet that the run began with, got another"
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from nas.data import DataConfig, Split
 from nas.device import Compute
 from nas.measure import Calibration, Precision, StepTime
+from nas.search.inherited import SupernetRef
 from nas.train import Recipe
 from results import TrialStatus
 from search_space import ArchSpec, Space
@@ -16,8 +17,9 @@ __all__ = ["Evaluation", "Probe", "ProbeRequest", "TrialTask"]
 class TrialTask:
     """All that a worker needs to know of a trial: `steps` of `recipe` on the data's train images at the data's size. No
     training at all where the step time ratio, measured with `precision`, is above `max_step_time`. Accuracy is taken
-    on `score_on`: a search uses what is held out of train, and never test. `memory_bytes` is what a trial may hold
-    (None: no limit), which its worker knows."""
+    on `score_on`: a search uses what is held out of train, and never test. With a `supernet` nothing is trained: its
+    weights are used, and accuracy is taken on what was held out of its training. `memory_bytes` is what a trial may
+    hold (None: no limit), which its worker knows."""
 
     arch: ArchSpec
     reference: ArchSpec
@@ -30,6 +32,7 @@ class TrialTask:
     max_step_time: float | None = None
     score_on: Split = "holdout"
     precision: Precision = field(default_factory=Precision)
+    supernet: SupernetRef | None = None
     memory_bytes: int | None = None
 
 

@@ -1,0 +1,52 @@
+"""The supernet that a search judges its candidates by, as its run has it on record. No torch here."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from nas.train import TrainJob, read_job
+from nas.train.job import MODEL, RESULT, read_result
+from results import RunError
+from search_space import Space
+
+__all__ = ["SupernetRef"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetRef:
+    """A finished supernet: the folder of its training, the sha256 of its weights, and the steps that they took."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
+
+    folder: str
+    sha256: str
+    steps: int
+
+    @classmethod
+    def find(cls, folder: Path) -> Self:
+        """The one in this folder.
+
+        Raises:
+            RunError: where there is none, or its training has not ended.
+        """
+        if read_job(folder).space is None:
+            raise RunError(f"{folder}: must hold a supernet, as nas supernet train makes it, but holds one network")
+        result = read_result(folder)
+        if result is None:
+            raise RunError(f"{folder / RESULT}: is not there: the supernet's training has not ended")
+        try:
+            with (folder / MODEL).open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise RunError(f"{folder / MODEL}: could not be read: {error.strerror}") from None
+        return cls(folder=str(folder), sha256=sha256, steps=result.steps)
+
+    def job(self, data: str, root: Path | None) -> tuple[TrainJob, Space]:
+        """How it was trained, the data being where they lie now; and its space, for the data's classes."""
+        job = read_job(Path(self.folder)).with_data(data, root)
+        assert job.space is not None, "found as a supernet"
+        return job, job.space
+
+    def for_record(self) -> dict[str, Any]:
+        return asdict(self)
