@@ -82,7 +82,7 @@ def best_text(networks: Sequence[Network]) -> str:
     if best is None:
         return ""
     if not best.confirmed:
-        return f"best reward: trial {best.trial}, not confirmed: the ranking rests on one training of each network"
+        return f"best reward: trial {best.trial}, not confirmed: the ranking rests on one accuracy of each network"
     tied = sorted((one for one in networks if one.tied), key=_by_reward)
     lines = [_tied_text(tied) if tied else _confirmed_best_text(best, networks)]
     on_front = {network.trial for network in pareto_front(networks)}

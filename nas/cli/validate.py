@@ -25,7 +25,8 @@ class Config(ValidationConfig):
     run's recipe, data and held-out images, and new seeds. It is a run of its own, in RUN/validate-4x: after an
     interruption the same command goes on, and when all is there it only reports. The verdict is yes where, for the
     reward, Kendall's tau is at least 0.5 with its interval above 0.3, and above that of params, step time or cost alone
-    with a probability of 0.9.
+    with a probability of 0.9. Of a run that a supernet judged, the networks are trained alone (--train-length; as a
+    search does where not given), and the verdict is on the supernet.
     """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
@@ -105,23 +106,28 @@ def _document(training: LongTraining, found: Validation) -> dict[str, Any]:
 
 
 def _text(config: Config, training: LongTraining, found: Validation) -> str:
+    by = training.judged_by
+    steps = f"{training.short_steps()} steps against {training.long_steps()}"
+    if not training.short_steps():
+        steps = f"a supernet against {training.long_steps()} steps"
     lines = [
-        f"{printable(str(training.run.folder))}: {training.short_steps()} steps against {training.long_steps()}, "
+        f"{printable(str(training.run.folder))}: {steps}, "
         f"{len(found.pairs)} networks" + (f", {len(training.failed)} left out" if training.failed else ""),
-        _pairs_table(found.pairs),
+        _pairs_table(found.pairs, by),
         "",
-        _rankings_table("long accuracy", found.by_long_accuracy),
+        _rankings_table("long accuracy", found.by_long_accuracy, by),
         "",
-        _rankings_table("long reward", found.by_long_reward),
+        _rankings_table("long reward", found.by_long_reward, by),
         "",
-        _regret_text(found),
+        _regret_text(found, by),
     ]
     if _devices(training) != [training.device]:
         others = printable(", ".join(_devices(training)))
         where = f"measured on {printable(training.device)} in the run, here on {others}"
         lines.append(f"{where}: step times do not compare")
     lines += ["", f"fit for use: {'yes' if found.verdict.fit else 'no'}"]
-    lines += [f"  {reason}" for reason in found.verdict.reasons]
+    judge = "supernet" if by == "supernet" else "short training"
+    lines += [f"  {reason.replace('short training', judge)}" for reason in found.verdict.reasons]
     return "\n".join([*lines, "", *_next_steps(config, training, found)])
 
 
@@ -129,11 +135,12 @@ def _ranks(rewards: Sequence[float]) -> list[int]:
     return [1 + sum(other > reward for other in rewards) for reward in rewards]
 
 
-def _pairs_table(pairs: Sequence[NetworkPair]) -> str:
+def _pairs_table(pairs: Sequence[NetworkPair], by: str) -> str:
     short_ranks = _ranks([pair.short_reward for pair in pairs])
     long_ranks = _ranks([pair.long_reward for pair in pairs])
     rows = sorted(zip(short_ranks, long_ranks, pairs, strict=True), key=lambda row: (row[0], row[2].trial))
-    headers = ("trial", "short accuracy", "long accuracy", "short reward", "long reward", "short rank", "long rank")
+    figures = [f"{each} {figure}" for figure in ("accuracy", "reward", "rank") for each in (by, "long")]
+    headers = ("trial", *figures)
     cells = [
         (
             str(pair.trial),
@@ -149,12 +156,12 @@ def _pairs_table(pairs: Sequence[NetworkPair]) -> str:
     return text_table(headers, cells)
 
 
-def _rankings_table(target: str, rankings: Sequence[Ranking]) -> str:
+def _rankings_table(target: str, rankings: Sequence[Ranking], by: str) -> str:
     first = f"against the {target}"
-    headers = (first, "order", "Kendall's tau (95 %)", "Spearman's rho (95 %)", "P(short is better)")
+    headers = (first, "order", "Kendall's tau (95 %)", "Spearman's rho (95 %)", f"P({by} is better)")
     cells = [
         (
-            ranking.by,
+            ranking.by.replace("short", by),
             ranking.order,
             str(ranking.tau or "undefined"),
             str(ranking.rho or "undefined"),
@@ -165,9 +172,9 @@ def _rankings_table(target: str, rankings: Sequence[Ranking]) -> str:
     return text_table(headers, cells, left=(first, "order"))
 
 
-def _regret_text(found: Validation) -> str:
+def _regret_text(found: Validation, by: str) -> str:
     regret = found.regret
-    picked = f"the short reward picks trial {regret.picked}, of rank {regret.rank} of {len(found.pairs)} by long reward"
+    picked = f"the {by} reward picks trial {regret.picked}, of rank {regret.rank} of {len(found.pairs)} by long reward"
     if regret.rank == 1:
         return picked
     return f"{picked}: {100 * regret.share:.1f} % below the best, trial {regret.best}"
@@ -177,6 +184,8 @@ def _next_steps(config: Config, training: LongTraining, found: Validation) -> li
     if found.verdict.fit:
         return [f"  nas pareto {printable(config.run)}", f"  nas pareto {printable(str(training.folder))}"]
     steps = [f"  nas search ... --train-length {training.long_steps()}    # a search with a longer training"]
+    if not training.short_steps():
+        steps = ["  nas supernet train ... --budget LONGER"]
     if training.num_more:
         more = len(training.short) + min(training.num_more, len(training.short))
         steps.insert(0, f"  {_command(config)} --networks {more}    # more of its networks, added to these")

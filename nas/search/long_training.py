@@ -48,9 +48,14 @@ def _plan(training: LongTraining, config: ValidationConfig) -> Plan:
         max_step_time=None,
         deadline=None,
         confirm_share=0.0,
+        evaluator="training",
+        supernet=None,
         **config.changes(),
-    )
-    plan = Plan.of(search.anchored(), space)
+    ).anchored()
+    plan = Plan.of(search, space)
+    supernet = recorded(training.run)[0].supernet
+    if supernet is not None:  # the images that were held out of its training
+        plan = replace(plan, data=Plan.of_supernet(search, supernet).data)
     check_data(plan, training.run)
     if plan.steps <= short_steps:
         raise ValueError(f"the long training must be longer than the run's {short_steps} steps, got {plan.steps}")
@@ -74,6 +79,8 @@ def _writer(training: LongTraining, plan: Plan) -> RunWriter:
 
 def _estimate(training: LongTraining, plan: Plan) -> str:
     left, short_steps = training.left, training.short_steps()
+    if not short_steps:
+        return f"{len(left)} networks, which a supernet judged, are trained alone for {plan.steps} steps each"
     resources = training.run.config.get("resources")
     workers = plan.config.workers or (resources.get("workers") if isinstance(resources, dict) else None) or 1
     at_once = min(workers, len(left))

@@ -28,7 +28,8 @@ class ValidationConfig:
     Args:
         networks: how many of the run's networks are trained for longer; 12, or all where the run has fewer. More than
             were asked for before adds to them.
-        times: so many times as many steps as in the run; 4 where no length is given.
+        times: so many times as many steps as in the run; 4 where no length is given. A run that a supernet judged
+            has no steps: its networks are trained alone for as long as a search trains them.
         train_length: the long training's length in place of `times`, in steps (`1200`) or epochs (`20ep`).
         device: of a run that has trials of several devices, those of this one.
         workers: trials at once; as in the run where not given.
@@ -54,12 +55,16 @@ class ValidationConfig:
                 raise ValueError("either times or train_length can be given")
             TrainLength.parse(self.train_length)
 
-    @property
-    def folder_name(self) -> str:
-        return f"validate-{self.train_length or f'{self.times or DEFAULT_TIMES:g}x'}"
+    def folder_name(self, short_steps: int) -> str:
+        alone = "alone" if not short_steps else f"{self.times or DEFAULT_TIMES:g}x"
+        return f"validate-{self.train_length or alone}"
 
-    def length(self, short_steps: int) -> str:
+    def length(self, short_steps: int) -> str | None:
         """The long training's length, as a search's `train_length`."""
+        if not short_steps:
+            if self.times is not None:
+                raise ValueError("times cannot be given for a run that a supernet judged: give a train_length")
+            return self.train_length
         return self.train_length or str(round((self.times or DEFAULT_TIMES) * short_steps))
 
     def changes(self) -> dict[str, Any]:
@@ -118,7 +123,13 @@ class LongTraining:
         objective = self.run.objective
         return [NetworkPair.of(self.short[trial.index], trial, objective) for trial in self.long if trial.ok]
 
+    @property
+    def judged_by(self) -> str:
+        """What the run's accuracies are of, in one word."""
+        return "short" if self.short_steps() else "supernet"
+
     def short_steps(self) -> int:
+        """Of the run's trainings; 0 where a supernet judged its networks."""
         return _steps(self.run)
 
     def long_steps(self) -> int:
@@ -127,9 +138,11 @@ class LongTraining:
 
 
 def _steps(run: Run) -> int:
-    steps = run.config.get("train_steps")
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise RunError(f"{run.folder / 'config.json'}: train_steps must be an integer of at least 1, got {steps!r}")
+    steps, least = run.config.get("train_steps"), 1 if run.config.get("supernet") is None else 0
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < least:
+        raise RunError(
+            f"{run.folder / 'config.json'}: train_steps must be an integer of at least {least}, got {steps!r}"
+        )
     return steps
 
 
@@ -145,7 +158,7 @@ def find_long_training(run: Run, config: ValidationConfig) -> LongTraining:
     """
     if RECORD in run.config:
         raise RunError(f"{run.folder}: is a validation itself: name the run that it is of")
-    folder = run.folder / config.folder_name
+    folder = run.folder / config.folder_name(_steps(run))
     begun = Run(folder) if (folder / "config.json").exists() else None
     record = None if begun is None else _record_of(begun)
     device = _device(run, record.device if record and config.device is None else config.device)

@@ -1,6 +1,8 @@
 """What the tests of all that runs share: small networks, a small space, and digits that are made ready once."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,37 +62,59 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def _ended(job: Any, digits_cache: Path, folder: Path) -> Path:
+    from nas.train import train_full
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_CACHE_DIR", str(digits_cache))
+        train_full(job, folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def finished_run(tiny_arch: ArchSpec, digits_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training of 60 steps that has ended, on digits of 8 pixels, with several checkpoints. Tests that
     change it do so to a copy."""
+    from nas.train import FullOptions, TrainLength
+
+    job = _job_on_digits(tiny_arch, dropout=0.1, options=FullOptions.of("sgd", min_crop_area=0.5))
+    job = replace(job, length=TrainLength(steps=60))
+    return _ended(job, digits_cache, tmp_path_factory.mktemp("finished") / "finished")
+
+
+@pytest.fixture(scope="session")
+def supernet_job(small_space: Space) -> Any:
+    """A supernet of the small space, 42 steps on digits of 8 pixels: two epochs."""
+    from nas.train import FullOptions
+
+    options = FullOptions.of("sgd", lr=0.8, min_crop_area=1.0, ema_decay=0.9)
+    return _job_on_digits(small_space.reference, dropout=0.0, options=options, space=small_space, seed=3)
+
+
+@pytest.fixture(scope="session")
+def finished_supernet(supernet_job: Any, digits_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of its training, which has ended. Tests that change it do so to a copy."""
+    return _ended(supernet_job, digits_cache, tmp_path_factory.mktemp("supernets") / "plain")
+
+
+def _job_on_digits(arch: ArchSpec, *, dropout: float, **fields: Any) -> Any:
     from nas.data import DataConfig
     from nas.device import Compute
-    from nas.train import FullOptions, TrainJob, TrainLength, train_full
+    from nas.train import TrainJob, TrainLength
     from scaling import ProgressiveRecipe, Ramp, SizeRamp
 
+    none = Ramp(0, 0)
     recipe = ProgressiveRecipe(
         train_size=SizeRamp(8, 8),
         eval_size=8,
-        randaugment=Ramp(0, 0),
-        mixup=Ramp(0, 0),
-        cutmix=Ramp(0, 0),
-        dropout=Ramp(0.1, 0.1),
+        randaugment=none,
+        mixup=none,
+        cutmix=none,
+        dropout=Ramp(dropout, dropout),
         stochastic_depth=0.0,
         batch_size=64,
         epochs=3,
         phases=1,
     )
-    job = TrainJob(
-        arch=tiny_arch,
-        recipe=recipe,
-        options=FullOptions.of("sgd", min_crop_area=0.5),
-        data=DataConfig(data="digits", image_size=8),
-        length=TrainLength(steps=60),
-        compute=Compute(),
-    )
-    folder = tmp_path_factory.mktemp("finished") / "finished"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAS_CACHE_DIR", str(digits_cache))
-        train_full(job, folder)
-    return folder
+    data, length = DataConfig(data="digits", image_size=8), TrainLength(steps=42)
+    return TrainJob(arch=arch, recipe=recipe, data=data, length=length, compute=Compute(), **fields)

@@ -88,7 +88,7 @@ def test_what_is_best_is_told_with_how_far_it_can_be_trusted(trial: MakeTrial, o
 
     assert told() == []
     assert told((0.5,), (0.6,)) == [
-        "best reward: trial 1, not confirmed: the ranking rests on one training of each network"
+        "best reward: trial 1, not confirmed: the ranking rests on one accuracy of each network"
     ]
     assert told((0.9, 0.7, 0.71, 0.72), (0.8, 0.5, 0.51, 0.52)) == [
         "best reward: trial 0, confirmed by 3 trainings, P(best) >0.99"

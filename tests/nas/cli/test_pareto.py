@@ -13,7 +13,7 @@ import pytest
 from tests.nas.cli.conftest import HOSTILE_DEVICE
 
 Nas = Callable[..., Any]
-UNSURE = "not confirmed: the ranking rests on one training of each network"
+UNSURE = "not confirmed: the ranking rests on one accuracy of each network"
 
 
 def test_the_front_as_a_table(nas: Nas, a_run: Path) -> None:

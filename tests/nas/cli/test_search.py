@@ -50,6 +50,16 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--resume", "first", "--sampler", "tpe"], "--sampler cannot change with --resume"),
         (["--resume", "first", "--goal", "front"], "--goal cannot change with --resume"),
         (["--resume", "first", "--repeat", "0"], "repeat must be at least 2"),
+        (["--evaluator", "supernet"], "supernet must be given with evaluator supernet"),
+        (["--supernet", "first"], "got 'first' with evaluator training"),
+        (["--evaluator", "oracle"], "oracle"),
+        (["--evaluator", "supernet", "--supernet", "nowhere"], "nowhere"),
+        (["--evaluator", "supernet", "--supernet", "first"], "must be of a training, as nas train makes it"),
+        (["--evaluator", "supernet", "--supernet", "first", "--space", "a.json"], "--space has no effect with --eval"),
+        (
+            ["--evaluator", "supernet", "--supernet", "first", "--repeat", "3"],
+            "--repeat has no effect with --evaluator",
+        ),
     ],
 )
 def test_bad_input_names_the_rule_and_leaves_nothing(
@@ -105,7 +115,7 @@ def test_the_report_of_one_device(a_run: Path, capsys: pytest.CaptureFixture[str
     assert _report(Config(), _end(a_run)) == 0
     head, *_, best, see, gap, pareto, resume = capsys.readouterr().out.splitlines()[1:]
     assert head == "runs/first: the budget is used up; 4 trials, 3 measured in full, 2 on the front"
-    assert best == "best reward: trial 1, not confirmed: the ranking rests on one training of each network"
+    assert best == "best reward: trial 1, not confirmed: the ranking rests on one accuracy of each network"
     assert see == "see it with: nas describe runs/first:1"
     assert (gap, pareto) == ("", "  nas pareto runs/first --format csv")
     assert resume == "  nas search --resume runs/first --budget LARGER"

@@ -267,7 +267,7 @@ def test_bad_values_are_named(asked: dict[str, Any], said: str) -> None:
     [({}, "validate-4x"), ({"times": 2.5}, "validate-2.5x"), ({"train_length": "20ep"}, "validate-20ep")],
 )
 def test_each_length_has_a_folder(asked: dict[str, Any], name: str) -> None:
-    assert ValidationConfig(**asked).folder_name == name
+    assert ValidationConfig(**asked).folder_name(300) == name
 
 
 def _space(run: Run) -> Space:

@@ -21,8 +21,8 @@ from nas.train.state import TrainState
 from nas.train.supernets import BETWEEN, calibrated, evaluated_networks, judge, step_of
 from nas.train.trained import read_supernet, read_trained
 from results import RunError
-from scaling import Ramp, SizeRamp
-from search_space import Space, build_network
+from scaling import Ramp
+from search_space import build_network
 from supernet import Supernet, extract, recalibrate, sandwich
 from tests.nas.train.processes import run_group
 from tests.nas.train.test_full import StopAt, Stopped, assert_same_end, lines
@@ -33,40 +33,14 @@ def _shared_cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAS_CACHE_DIR", str(digits_cache))
 
 
-@pytest.fixture(scope="session")
-def job(small_job: TrainJob, small_space: Space) -> TrainJob:
-    """A supernet of the small space, 42 steps of 64 digits of 8 pixels: two epochs."""
-    none = Ramp(0, 0)
-    recipe = replace(
-        small_job.recipe,
-        train_size=SizeRamp(8, 8),
-        eval_size=8,
-        randaugment=none,
-        mixup=none,
-        cutmix=none,
-        dropout=none,
-        stochastic_depth=0.0,
-        batch_size=64,
-        phases=1,
-    )
-    return replace(
-        small_job,
-        arch=small_space.reference,
-        space=small_space,
-        recipe=recipe,
-        options=FullOptions.of("sgd", lr=0.8, min_crop_area=1.0, ema_decay=0.9),
-        data=replace(small_job.data, image_size=8),
-        length=TrainLength(steps=42),
-    )
+@pytest.fixture
+def job(supernet_job: TrainJob) -> TrainJob:
+    return supernet_job
 
 
-@pytest.fixture(scope="session")
-def trained(job: TrainJob, digits_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("supernets") / "plain"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAS_CACHE_DIR", str(digits_cache))
-        train_full(job, folder)
-    return folder
+@pytest.fixture
+def trained(finished_supernet: Path) -> Path:
+    return finished_supernet
 
 
 def test_it_learns_and_its_folder_says_what_it_is(job: TrainJob, trained: Path) -> None:

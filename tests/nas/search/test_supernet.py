@@ -1,0 +1,144 @@
+"""Candidates judged with a supernet's weights: what is searched, what a trial does, what a validation compares."""
+
+import json
+import shutil
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.cli.search import Config, _search_config
+from nas.data import DataError, prepare
+from nas.device import Compute
+from nas.measure import Precision
+from nas.search import SearchConfig, ValidationConfig
+from nas.search.evaluate import evaluate
+from nas.search.inherited import SupernetRef
+from nas.search.plan import Plan
+from nas.search.run import check_data
+from nas.search.task import TrialTask
+from nas.train import TrainJob
+from nas.train.feed import Feed
+from nas.train.supernets import judge
+from nas.train.trained import read_supernet
+from results import Run, RunError, RunWriter, TrialStatus
+from search_space import Space
+
+
+@pytest.fixture(autouse=True)
+def _cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None) -> None:
+    monkeypatch.setenv("NAS_CACHE_DIR", str(digits_cache))
+
+
+@pytest.fixture
+def config(finished_supernet: Path) -> SearchConfig:
+    return SearchConfig(evaluator="supernet", supernet=str(finished_supernet), seed=5, budget="3")
+
+
+@pytest.fixture
+def plan(config: SearchConfig) -> Plan:
+    assert config.supernet is not None
+    return Plan.of_supernet(config, config.supernet)
+
+
+def task_of(plan: Plan) -> TrialTask:
+    arch = plan.space.decode([len(decision.values) - 1 for decision in plan.space.decisions])
+    return TrialTask(
+        arch=arch,
+        reference=plan.space.reference,
+        seed=1,
+        steps=plan.steps,
+        batch_size=plan.batch_size,
+        recipe=plan.config.recipe,
+        data=plan.data.config,
+        compute=Compute(),
+        precision=Precision(max_rounds=6),
+        supernet=plan.supernet,
+    )
+
+
+def test_the_supernet_says_what_is_searched(plan: Plan, small_space: Space, supernet_job: TrainJob) -> None:
+    assert (plan.space, plan.image_size, plan.batch_size, plan.steps) == (small_space, 8, small_space.batch_size, 0)
+    # The images that it was not trained on, though the search has another seed.
+    assert plan.data.config == supernet_job.eval_data
+    assert plan.data.config.split_seed != plan.config.data_config(8).split_seed
+    record = plan.for_record()
+    assert record["supernet"]["steps"] == 42
+    assert json.loads(json.dumps(record))["search"]["evaluator"] == "supernet"
+
+
+def test_a_trial_takes_accuracy_with_its_weights_and_times_the_step(
+    plan: Plan, finished_supernet: Path, supernet_job: TrainJob
+) -> None:
+    task = task_of(plan)
+    found = evaluate(task)
+    with closing(Feed(supernet_job)) as feed:
+        wanted = judge(supernet_job, read_supernet(finished_supernet).supernet, task.arch, feed)
+    assert (found.status, found.correct, found.num_evaluated) == (TrialStatus.OK, *wanted)
+    assert wanted[1] == prepare(supernet_job.eval_data).counts["holdout"]
+    assert found.step_time is not None
+    assert found.peak_memory_bytes is not None
+    assert (found.train_steps, found.train_loss) == (None, None)
+
+
+def test_other_weights_than_those_at_the_start_are_refused(plan: Plan) -> None:
+    task = task_of(plan)
+    assert task.supernet is not None
+    with pytest.raises(RunError, match="must hold the weights that the search began with, got others"):
+        evaluate(replace(task, supernet=replace(task.supernet, sha256="0" * 64)))
+
+
+def test_a_resumed_search_wants_the_supernet_that_it_began_with(
+    plan: Plan, tmp_path: Path, finished_supernet: Path
+) -> None:
+    config = plan.for_record()
+    with RunWriter.create(tmp_path / "run", config=config, objective=plan.objective(), limits=plan.config.limits()):
+        pass
+    run = Run(tmp_path / "run")
+    check_data(plan, run)
+    moved = Path(shutil.copytree(finished_supernet, tmp_path / "moved"))
+    other = Plan.of_supernet(plan.config, str(moved))
+    with pytest.raises(RunError, match="must hold the supernet that the run began with, got another"):
+        check_data(other, run)
+
+
+def test_where_there_is_none(finished_run: Path, finished_supernet: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="must hold a supernet, as nas supernet train makes it"):
+        SupernetRef.find(finished_run)
+    begun = Path(shutil.copytree(finished_supernet, tmp_path / "begun"))
+    (begun / "model.safetensors").unlink()
+    with pytest.raises(RunError, match=r"model\.safetensors: could not be read"):
+        SupernetRef.find(begun)
+    (begun / "result.json").unlink()
+    with pytest.raises(RunError, match="the supernet's training has not ended"):
+        SupernetRef.find(begun)
+
+
+def test_the_command_takes_what_the_supernet_says(
+    finished_supernet: Path, supernet_job: TrainJob, tmp_path: Path
+) -> None:
+    typed = Config(evaluator="supernet", supernet=str(finished_supernet), given=("evaluator", "supernet"))
+    found = _search_config(typed)
+    assert (found.space, found.data, found.image_size, found.holdout) == ("small", "digits", 8, 0.1)
+    assert Path(found.supernet or "") == finished_supernet
+    moved = replace(typed, data=str(tmp_path), given=(*typed.given, "data"))
+    assert _search_config(moved).data == str(tmp_path)
+    with pytest.raises(DataError):
+        Plan.of_supernet(_search_config(moved), str(finished_supernet))
+    with pytest.raises(ValueError, match="--holdout has no effect with --evaluator supernet"):
+        _search_config(replace(typed, given=("holdout",)))
+
+
+def test_nothing_is_confirmed(config: SearchConfig) -> None:
+    assert config.confirm_share > 0
+    assert config.confirming().share == 0
+
+
+def test_a_validation_trains_alone_for_as_long_as_a_search_does() -> None:
+    config = ValidationConfig()
+    assert (config.folder_name(0), config.length(0)) == ("validate-alone", None)
+    asked = ValidationConfig(train_length="40")
+    assert (asked.folder_name(0), asked.length(0)) == ("validate-40", "40")
+    with pytest.raises(ValueError, match="times cannot be given for a run that a supernet judged"):
+        ValidationConfig(times=2).length(0)
