@@ -105,6 +105,33 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     assert not alive
 
 
+def test_a_search_by_a_supernet_is_killed_and_resumed(search: Start, tmp_path: Path) -> None:
+    nas = [sys.executable, "-m", "nas.cli"]
+    options = ["--space", "toy.yaml", "--data", "digits", "--budget", "20st", "--batch-size", "64", "--out", "super"]
+    code, _, error = search(command=[*nas, "supernet", "train", *options]).wait()
+    assert code == 0, error
+    asked = ("--evaluator", "supernet", "--supernet", "super", "--budget", "8", "--seed", "3", "--sampler", "random")
+    run = tmp_path / "runs/a"
+    running = search(*asked, "--dtype", "float32", "--out", "a")
+    wait_for(lambda: len(rows(run)) >= 2, "two candidates", running=running.process)
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.communicate()
+    finished = rows(run)
+    code, out, error = search("--resume", "a", "--json").wait()
+    assert code == 0, error
+    assert json.loads(out)["num_trials"] == 8
+    assert rows(run)[: len(finished)] == finished
+    code, _, error = search(*asked, "--dtype", "float32", "--out", "b").wait()
+    assert code == 0, error
+    assert outcome(run) == outcome(tmp_path / "runs/b")
+    assert {row["train_steps"] for row in rows(run)} == {None}
+    shutil.rmtree(tmp_path / "runs/super")
+    code, _, error = search("--resume", "a", "--budget", "9").wait()
+    assert code == 2
+    assert "super" in error
+    assert len(rows(run)) == 8
+
+
 def test_a_search_killed_while_it_confirms_confirms_the_rest(search: Start, tmp_path: Path) -> None:
     run = tmp_path / "runs/a"
     budget = ("--budget", "16", "--confirm-share", "0.5", "--repeat", "4", "--workers", "2")
