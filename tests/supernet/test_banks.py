@@ -41,7 +41,9 @@ def test_every_network_of_a_random_space_fits_its_banks(spaces: st.SearchStrateg
     space = data.draw(spaces)
     banks, heads = banks_of(space)
     assert len(set(map(str, banks))) == len(banks)
-    for arch in data.draw(st.randoms(use_true_random=False)).sample(all_networks(space), k=min(20, space.num_encodings)):
+    for arch in data.draw(st.randoms(use_true_random=False)).sample(
+        all_networks(space), k=min(20, space.num_encodings)
+    ):
         check_places(space, arch, banks, heads)
 
 

@@ -20,7 +20,7 @@ from supernet import Supernet, extract
 Fill = Callable[..., Supernet]
 
 few = settings(
-    max_examples=20,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -42,9 +42,7 @@ def statistics_of(network: nn.Module) -> dict[str, Tensor]:
 
 def parts_of(supernet: Supernet, arch: ArchSpec) -> dict[str, tuple[int, ...]]:
     """Where each tensor of a network lies in the supernet."""
-    return {
-        name: (part.data_ptr(), *part.shape, *part.stride()) for name, part in supernet.weights(arch).items()
-    }
+    return {name: (part.data_ptr(), *part.shape, *part.stride()) for name, part in supernet.weights(arch).items()}
 
 
 def check_network(supernet: Supernet, arch: ArchSpec, images: Tensor, tolerance: float) -> Network:
@@ -67,7 +65,7 @@ def check_network(supernet: Supernet, arch: ArchSpec, images: Tensor, tolerance:
 @pytest.mark.parametrize("name", SPACES)
 def test_a_network_of_a_named_space_is_extracted_with_its_logits(named: dict[str, Supernet], name: str) -> None:
     supernet, rng = deepcopy(named[name]), random.Random(0)
-    for arch in (supernet.space.reference, *(supernet.space.sample(rng) for _ in range(4))):
+    for arch in (supernet.space.reference, *(supernet.space.sample(rng) for _ in range(3))):
         check_network(supernet, arch, images_of(1, size=32), 1e-5)
 
 
@@ -198,9 +196,7 @@ def storages(supernet: Supernet, arch: ArchSpec) -> dict[str, int]:
         ({"op": "fused_mbconv"}, False),
     ],
 )
-def test_what_networks_that_differ_in_one_stage_share(
-    tiny: Supernet, change: dict[str, object], shared: bool
-) -> None:
+def test_what_networks_that_differ_in_one_stage_share(tiny: Supernet, change: dict[str, object], shared: bool) -> None:
     """Stage 4 of the reference is two layers of mbconv, kernel 3, expansion 4, SE 0.25."""
     one = tiny.space.reference
     mine, theirs = storages(tiny, one), storages(tiny, changed(one, 4, **change))
@@ -239,8 +235,6 @@ def test_behind_a_stage_that_vanished_layers_and_head_are_others(tiny: Supernet)
     )
     supernet = Supernet(space)
     with_it, without = storages(supernet, space.decode([1])), storages(supernet, space.decode([0]))
-    moved = {name.replace("stages.0.", "stages.1.").replace("stages.1.", "stages.2.") for name in without}
-    assert len(moved & with_it.keys()) > 0
     assert {name for name in without if without[name] in with_it.values()} == {
         name for name in without if name.startswith(("stem", "classifier"))
     }
