@@ -5,13 +5,13 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from search_space import SPACES, ArchSpec, BlockChoice, HeadSpec, Space, StageChoices, StemSpec, load_space
+from search_space import SPACES, BlockChoice, HeadSpec, Space, StageChoices, StemSpec, load_space
 from supernet import end_of, fair_network, sandwich
 
 fast = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,7 +40,7 @@ def test_decisions_are_drawn_on_their_own() -> None:
     space = load_space("efficientnetv2")
     drawn = [space.encode(fair_network(space, 0, draw)) for draw in range(300)]
     firsts = [number for number, decision in enumerate(space.decisions) if decision.name.endswith("expansion")][:6]
-    for one, other in zip(firsts, firsts[1:], strict=False):
+    for one, other in pairwise(firsts):
         assert len({(indices[one], indices[other]) for indices in drawn}) == 9
 
 
