@@ -5,7 +5,8 @@ between are drawn fairly (FairNAS, arXiv 1907.01845, "strict fairness", decision
 as a decision has values, each value is drawn once, in a new order each time.
 
 Ops share no weights (supernet/banks.py), and so there is not one largest network: each stage of the largest and the
-smallest has an op that is drawn, fairly too, and with it the largest or smallest settings, depth and width.
+smallest has an op that is drawn, fairly too, and with it the largest or smallest depth and width, and the settings of
+most or fewest params. In each stage it is at the end; as a whole where widths do not fall from stage to stage.
 """
 
 import random
