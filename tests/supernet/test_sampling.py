@@ -19,20 +19,18 @@ seeds = st.integers(0, 2**64)
 SIZE = 16
 
 
-@pytest.mark.parametrize("name", ["efficientnetv2", "accel-nasbench"])
-@pytest.mark.parametrize("field", ["op", "kernel", "expansion", "se_ratio", "depth"])
-def test_each_value_is_drawn_once_a_deck(name: str, field: str) -> None:
-    """In these spaces one network has one description, but for a stage that vanished."""
+@pytest.mark.parametrize(("name", "decisions"), [("efficientnetv2", 24), ("accel-nasbench", 24)])
+def test_each_value_is_drawn_once_a_deck(name: str, decisions: int) -> None:
+    """Where one network has one description: the draws are read back from the networks. (Stage 7 may vanish.)"""
     space = load_space(name)
-    assert space.decisions
-    for number, decision in enumerate(space.decisions):
-        if not decision.name.endswith(field) or decision.name.startswith("stage7"):
-            continue
-        size = len(decision.values)
-        drawn = [space.encode(fair_network(space, 5, draw))[number] for draw in range(6 * size)]
+    places = [place for place, decision in enumerate(space.decisions) if not decision.name.startswith("stage7")]
+    assert len(places) == decisions
+    for place in places:
+        size = len(space.decisions[place].values)
+        drawn = [space.encode(fair_network(space, 5, draw))[place] for draw in range(6 * size)]
         decks = [tuple(drawn[start : start + size]) for start in range(0, len(drawn), size)]
-        assert all(sorted(deck) == list(range(size)) for deck in decks), decision.name
-        assert len(set(decks)) > 1, decision.name
+        assert all(sorted(deck) == list(range(size)) for deck in decks), space.decisions[place].name
+        assert len(set(decks)) > 1, space.decisions[place].name
 
 
 def test_decisions_are_drawn_on_their_own() -> None:
