@@ -90,7 +90,7 @@ def banks_of(space: Space) -> tuple[dict[Bank, BlockSpec], dict[int, int]]:
     points = {(STEM, space.stem.width)}
     for number, choices in enumerate(space.stages, start=1):
         behind = set(points) if 0 in choices.depth else set()
-        for stream, channels in points:
+        for stream, channels in sorted(points):
             for settings in choices.settings:
                 for width in choices.width:
                     stage = StageSpec(

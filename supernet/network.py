@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from functools import lru_cache
 
 import torch
@@ -102,7 +103,7 @@ def part_of(large: Tensor, shape: torch.Size) -> Tensor:
 
 
 def extract(supernet: Supernet, arch: ArchSpec) -> Network:
-    """One of the networks on its own: the same logits, weights of its own.
+    """One of the networks on its own: the same logits, weights of its own, on the same device and of the same dtype.
 
     Its batch norms have the supernet's running statistics, which are of all networks together: `recalibrate` before it
     is evaluated.
@@ -110,10 +111,10 @@ def extract(supernet: Supernet, arch: ArchSpec) -> Network:
     Raises:
         ValueError: where the network is not in the space.
     """
-    weights = supernet.weights(arch)
-    network = build_network(arch)
-    network.load_state_dict(weights)
-    return network.to(next(iter(weights.values())).device).train(supernet.training)
+    weights = {name: tensor.detach().clone() for name, tensor in supernet.weights(arch).items()}
+    network = deepcopy(_hollow(arch, supernet._norm_momentum))
+    network.load_state_dict(weights, assign=True)
+    return network.train(supernet.training)
 
 
 @lru_cache(KNOWN_NETWORKS)

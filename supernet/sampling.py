@@ -5,13 +5,15 @@ between are drawn fairly (FairNAS, arXiv 1907.01845, "strict fairness", decision
 as a decision has values, each value is drawn once, in a new order each time.
 
 Ops share no weights (supernet/banks.py), and so there is not one largest network: each stage of the largest and the
-smallest has an op that is drawn, fairly too, and with it the largest or smallest settings, depth and width.
+smallest has an op that is drawn, fairly too, and with it the largest or smallest depth and width, and the settings of
+most or fewest params. In each stage it is at the end; as a whole where widths do not fall from stage to stage.
 """
 
 import random
 from typing import Literal
 
-from search_space import ArchSpec, Space, StageChoices
+from search_space import ArchSpec, Space, StageChoices, block_cost
+from search_space.choices import Settings
 
 __all__ = ["End", "end_of", "fair_network", "sandwich"]
 
@@ -24,11 +26,21 @@ def fair_network(space: Space, seed: int, draw: int) -> ArchSpec:
 
 
 def end_of(space: Space, end: End, seed: int, draw: int) -> ArchSpec:
-    """A largest or a smallest network."""
+    """A largest or a smallest network: in each stage a drawn op, the largest or smallest depth and width, and the
+    settings that then have the most or the fewest params."""
     indices: list[int] = []
+    pick = max if end == "largest" else min
+    channels = space.stem.width
     for number, choices in enumerate(space.stages, start=1):
-        op = _ops(choices, end)
-        indices += _end_of_stage(choices, end, op[_dealt(len(op), f"{seed} {end} {number}", draw)])
+        depth, width = pick(choices.depth), pick(choices.width)
+        ops = _ops(choices, end)
+        op = ops[_dealt(len(ops), f"{seed} {end} {number}", draw)]
+        params = {
+            settings: _params(settings, channels, width, depth) for settings in choices.settings if settings.op == op
+        }
+        settings = pick(params, key=params.__getitem__)
+        indices += choices.indices(settings, depth, width)
+        channels = width if depth else channels
     return space.decode(indices)
 
 
@@ -54,10 +66,9 @@ def _ops(choices: StageChoices, end: End) -> list[str]:
     return [op for op in ops if op != "identity"] or ops if end == "largest" else ops
 
 
-def _end_of_stage(choices: StageChoices, end: End, op: str) -> tuple[int, ...]:
-    pick = max if end == "largest" else min
-    settings = pick(
-        (settings for settings in choices.settings if settings.op == op),
-        key=lambda settings: (settings.expansion, settings.kernel, settings.se_ratio),
-    )
-    return choices.indices(settings, pick(choices.depth), pick(choices.width))
+def _params(settings: Settings, channels: int, width: int, depth: int) -> int:
+    """Of `depth` layers that `channels` channels arrive at."""
+    op, kernel, expansion, se_ratio = settings
+    # What differs between the settings of one op depends neither on the stride nor on the image size.
+    arriving = [channels, *[width] * (depth - 1)][:depth]
+    return sum(block_cost(op, number, width, kernel, expansion, 1, se_ratio, 1).params for number in arriving)

@@ -1,6 +1,7 @@
 """Batch norm statistics of one network of a supernet, taken anew."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -17,20 +18,22 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     1903.05134, section 3.3).
 
     Raises:
-        ValueError: for no batches.
+        ValueError: for no batches; the network stays as it was.
     """
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        raise ValueError("recalibrate needs at least 1 batch, got none")
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over all batches
     network.train()
-    seen = 0
-    for images in batches:
-        network(images)
-        seen += 1
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
-    if seen == 0:
-        raise ValueError("recalibrate needs at least 1 batch, got none")
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over all batches
+        for images in chain((first,), batches):
+            network(images)
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        network.eval()
