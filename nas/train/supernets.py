@@ -74,7 +74,8 @@ def calibrated(job: TrainJob, supernet: Supernet, arch: ArchSpec, feed: Feed) ->
     the same in all processes."""
     network = extract(supernet, arch)
     job.compute.place(network)
-    recalibrate(network, _calibration_images(job.phases(job.recipe.phases)[-1], feed))
+    with job.compute.autocast():
+        recalibrate(network, _calibration_images(job.phases(job.recipe.phases)[-1], feed))
     return network
 
 
