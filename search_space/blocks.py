@@ -74,9 +74,10 @@ class Conv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, kernel, stride=stride, padding=padding, groups=groups, bias=bias)
         self.pads_same = pads_same
         fan_out = kernel * kernel * out_channels // groups
-        nn.init.normal_(self.weight, 0.0, (2.0 / fan_out) ** 0.5, generator=options.generator)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
+        if not self.weight.is_meta:  # where there is nothing to draw, asking takes longer than all else
+            nn.init.normal_(self.weight, 0.0, (2.0 / fan_out) ** 0.5, generator=options.generator)
+            if self.bias is not None:
+                nn.init.zeros_(self.bias)
 
     def reset_parameters(self) -> None:
         """Nothing: torch's own constructor would draw weights here, from the global generator, only to be replaced."""
