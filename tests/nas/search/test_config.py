@@ -31,6 +31,8 @@ CHANGED = SearchConfig(
     budget="6cpu-h",
     train_length="1.5ep",
     recipe=Recipe(optimizer="adamw", peak_lr=0.003, augment=True, label_smoothing=0.1),
+    evaluator="supernet",
+    supernet="runs/super",
     image_size=48,
     batch_size=100,
     w=-0.1,
@@ -88,6 +90,9 @@ def test_what_is_saved_is_read_again(config: SearchConfig) -> None:
         ({"goal": "speed"}, "goal must be one of reward, front, got 'speed'"),
         ({"confirm_share": 1.0}, "confirm_share must be at least 0 and below 1, got 1.0"),
         ({"confirm_share": -0.2}, "confirm_share must be at least 0 and below 1, got -0.2"),
+        ({"evaluator": "oracle"}, "evaluator must be one of training, supernet, got 'oracle'"),
+        ({"evaluator": "supernet"}, "supernet must be given with evaluator supernet, and only then, got None"),
+        ({"supernet": "runs/a"}, "supernet must be given with evaluator supernet, and only then, got 'runs/a'"),
         ({"repeat": 1}, "repeat must be at least 2 (one training has no spread), got 1"),
         ({"dtype": "float16"}, "dtype must be one of auto, float32, bfloat16, got 'float16'"),
         ({"w": math.nan}, "Objective.w must be a number from -10 to 10, got nan"),
@@ -133,7 +138,7 @@ def test_what_is_confirmed_follows_from_it() -> None:
 
 def test_a_config_of_an_older_version_is_read() -> None:
     older = json.loads(saved(SearchConfig(sampler="random")))
-    for name in ("goal", "confirm_share", "repeat"):
+    for name in ("goal", "confirm_share", "repeat", "evaluator", "supernet"):
         del older[name]
     assert parse_json(SearchConfig, json.dumps(older)) == SearchConfig(sampler="random")
 
