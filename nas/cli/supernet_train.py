@@ -33,7 +33,7 @@ class Config(RunOptions, TrainingOptions):
 
     Example: nas supernet train --space efficientnetv2-tiny --data DIR --budget 1h
 
-    Each step trains a largest network, a smallest one and two in between, the smaller ones on what the largest says.
+    Each step trains a largest network, a smallest one and one in between, the smaller ones on what the largest says.
     The folder is a training's (nas train --help), with the shared weights in model.safetensors; accuracy is the mean of
     a smallest network's, the space's reference's and a largest one's. nas supernet train --resume RUN goes on.
     """

@@ -11,6 +11,7 @@ from nas.cli.train_job import check_run_options, new_job, resumed_job, train_job
 from nas.text import printable
 from nas.train import TrainJob, TrainResult
 from nas.train.job import MODEL
+from results import RunError
 
 __all__ = ["Config", "run"]
 
@@ -28,6 +29,8 @@ def run(config: Config) -> int:
     if family.family is not None:
         return family_training.run(family)
     job, folder = resumed_job(config) if config.resume is not None else new_job(config)
+    if job.is_supernet:
+        raise RunError(f"{folder}: is a supernet: nas supernet train --resume goes on with it")
     result = train_job(job, folder, config, resumed_by=folder)
     if config.json:
         print_json(_document(job, folder, result))
