@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from figures import read_rows
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
@@ -56,8 +55,7 @@ def judged(run: Path, positions: tuple[int, ...]) -> dict[str, Any]:
     trained, feed = opened(run)
     arch = trained.space.decode(positions)
     began = time.perf_counter()
-    with torch.no_grad():
-        correct, count = judge(trained.config.job, trained.supernet, arch, feed)
+    correct, count = judge(trained.config.job, trained.supernet, arch, feed)
     return {
         "kind": "network",
         "positions": positions,

@@ -31,7 +31,6 @@ from scaling import Family, Place, ProgressiveRecipe, fine_tuning_recipe
 from search_space import ArchSpec
 
 __all__ = [
-    "check_resumed",
     "check_run_options",
     "compute_of",
     "new_folder",
@@ -60,10 +59,10 @@ def check_run_options(config: RunOptions) -> None:
     if config.loader_workers is not None and not 0 <= config.loader_workers <= MAX_LOADER_WORKERS:
         raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {config.loader_workers}")
     if config.resume is not None:
-        check_resumed(config)
+        _check_resumed(config)
 
 
-def check_resumed(config: RunOptions) -> None:
+def _check_resumed(config: RunOptions) -> None:
     """Refuse what cannot be asked for of a training that has begun."""
     others = [name for name in config.given if name not in (*_MAY_CHANGE, *OF_THE_COMMAND)]
     arch = getattr(config, "arch", None)
