@@ -4,30 +4,40 @@ No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
 """
 
 from results.asks import Ask, in_order
+from results.columns import COLUMNS, Column
+from results.compare import Comparison
 from results.devices import by_device
 from results.durable import RunError, RunWriteError
 from results.limits import Limits
 from results.networks import Network, networks, networks_by_device
 from results.pareto import best_network, hypervolume, pareto_front
 from results.provenance import environment
+from results.question import Asked, Question
 from results.record import TrialResult, TrialStatus
 from results.reward import Objective, reward
-from results.store import SCHEMA_VERSION, Run
-from results.tables import best_text, front_csv, front_text, summarize, text_table
+from results.state import RunState, is_locked
+from results.store import SCHEMA_VERSION, Run, load
+from results.tables import best_text, csv_text, front_csv, front_text, summarize, text_table
 from results.validation import MIN_NETWORKS, NetworkPair, Ranking, Validation, validate
 from results.writer import RunWriter, check_run_name
 
 __all__ = [
+    "COLUMNS",
     "MIN_NETWORKS",
     "SCHEMA_VERSION",
     "Ask",
+    "Asked",
+    "Column",
+    "Comparison",
     "Limits",
     "Network",
     "NetworkPair",
     "Objective",
+    "Question",
     "Ranking",
     "Run",
     "RunError",
+    "RunState",
     "RunWriteError",
     "RunWriter",
     "TrialResult",
@@ -37,11 +47,14 @@ __all__ = [
     "best_text",
     "by_device",
     "check_run_name",
+    "csv_text",
     "environment",
     "front_csv",
     "front_text",
     "hypervolume",
     "in_order",
+    "is_locked",
+    "load",
     "networks",
     "networks_by_device",
     "pareto_front",

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack
 
 from results.asks import Ask, in_order
 from results.devices import by_device, count_text
@@ -17,18 +17,25 @@ from results.limits import Limits
 from results.lines import LinesFile, read_lines
 from results.networks import Network, networks
 from results.pareto import best_network, hypervolume, pareto_front
+from results.question import Asked, Question
 from results.record import TrialResult, check_count
 from results.reward import Objective
+from results.state import RunState, run_state
 from search_space.files import parse_json
 
-__all__ = ["SCHEMA_VERSION", "Run"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from results.compare import Comparison
+
+__all__ = ["SCHEMA_VERSION", "Run", "load"]
 
 T = TypeVar("T")
 SCHEMA_VERSION = 4
 """Of what a run's folder holds. It grows with every change of a field, so that an older reader says "update" and not
 "unknown field"; every earlier version stays readable."""
 
-CONFIG, TRIALS, ASKS, FRONT, SUMMARY = "config.json", "trials.jsonl", "asks.jsonl", "pareto.csv", "summary.json"
+CONFIG, TRIALS, ASKS, FRONT = "config.json", "trials.jsonl", "asks.jsonl", "pareto.csv"
 FIRST_SCHEMA_WITH_ASKS = 3
 WITHOUT_ASKS = "num_without_asks"
 MAX_CONFIG_BYTES = 4 << 20
@@ -203,34 +210,106 @@ class Run:
         known = f"{len(self.trials)} trials, up to {self.trials[-1].index}" if self.trials else "no trial"
         raise RunError(f"{self.folder}: has no trial {index} (it holds {known})")
 
-    def networks(
-        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
-    ) -> list[Network]:
-        """The networks of the trials on `device` (None: the only one of the run) that are within `limits`, their
-        rewards by `objective` (None: the run's own). No network that the run's own limits kept from being trained can
-        be among them: see `Limits.looser_than`.
+    @property
+    def question(self) -> Question:
+        """What the search was asked."""
+        return Question(objective=self.objective, limits=self.limits)
+
+    @property
+    def state(self) -> RunState:
+        """Whether the run is going on, has ended and why, or was interrupted: as its folder says now."""
+        return run_state(self.folder, len(self.trials))
+
+    def networks(self, *, device: str | None = None, **asked: Unpack[Asked]) -> list[Network]:
+        """The networks of the trials on `device` (None: the only one of the run), by the run's own reward and within
+        its own limits, or as `asked`: `run.networks(w=-0.2, max_params=500_000)`; `results.Asked` lists what can be.
+        No network that the run's own limits kept from being trained can be among them: see `Question.never_trained`.
 
         Raises:
             RunError: for a device that the run does not have, or None where it has several.
+            ValueError: for an exponent or a limit that breaks a rule.
         """
-        return networks(self._ok_on(device), objective or self.objective, limits or self.limits)
+        question = self.question.changed(**asked)
+        return networks(self._ok_on(device), question.objective, question.limits)
 
-    def front(
-        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
-    ) -> list[Network]:
+    def front(self, *, device: str | None = None, **asked: Unpack[Asked]) -> list[Network]:
         """The Pareto front of `networks`, most accurate first."""
-        return pareto_front(self.networks(objective=objective, limits=limits, device=device))
+        return pareto_front(self.networks(device=device, **asked))
 
-    def best(
-        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
-    ) -> Network | None:
-        """The best of `networks`; see `results.best_network`."""
-        return best_network(self.networks(objective=objective, limits=limits, device=device))
+    def best(self, *, device: str | None = None, **asked: Unpack[Asked]) -> Network | None:
+        """The best of `networks`: `run.best(w=-0.07, v=-0.05, max_params=500_000)`; see `results.best_network`."""
+        return best_network(self.networks(device=device, **asked))
 
-    def hypervolume(
-        self, *, objective: Objective | None = None, limits: Limits | None = None, device: str | None = None
-    ) -> float:
+    def hypervolume(self, *, device: str | None = None, **asked: Unpack[Asked]) -> float:
         """Share of the box of useful networks that `networks` dominate; see `results.hypervolume`."""
-        objective = objective or self.objective
-        found = self.networks(objective=objective, limits=limits, device=device)
-        return hypervolume(found, objective.reference_params)
+        return hypervolume(self.networks(device=device, **asked), self.objective.reference_params)
+
+    def trials_frame(self, **asked: Unpack[Asked]) -> "DataFrame":
+        """Every trial, also those that failed: a row each, `reward` and `within_limits` as asked. Columns are in
+        `results.COLUMNS["trials"]`; what is missing is `pandas.NA`."""
+        from results.frames import trials_frame
+
+        return trials_frame(self.trials, self.question.changed(**asked))
+
+    def stages_frame(self) -> "DataFrame":
+        """The stages of every trial's network: a row for each; columns are in `results.COLUMNS["stages"]`."""
+        from results.frames import stages_frame
+
+        return stages_frame(self.trials)
+
+    def networks_frame(self, *, device: str | None = None, **asked: Unpack[Asked]) -> "DataFrame":
+        """`networks`, a row each, with `on_front` and `best` among those of their device; of all devices where none is
+        given. Columns are in `results.COLUMNS["networks"]`."""
+        from results.frames import networks_frame
+
+        devices = self.devices if device is None else [device]
+        return networks_frame(self.networks(device=each, **asked) for each in devices)
+
+    def to_parquet(self, folder: Path | str, **asked: Unpack[Asked]) -> list[Path]:
+        """Write the three frames to `folder`, made where it is not there, as trials.parquet, stages.parquet and
+        networks.parquet; each column says its unit and meaning in its field's metadata.
+
+        Raises:
+            RunWriteError: where it cannot be written; a file that was there is then as it was.
+        """
+        from results.export import to_parquet
+
+        return to_parquet(self, Path(folder), asked)
+
+    def to_csv(self, folder: Path | str, **asked: Unpack[Asked]) -> list[Path]:
+        """As `to_parquet`, but CSV: what is missing is an empty cell, and no text can be a formula."""
+        from results.export import to_csv
+
+        return to_csv(self, Path(folder), asked)
+
+    def compare(self, other: "Run", *, device: str | None = None, **asked: Unpack[Asked]) -> "Comparison":
+        """This run and `other` side by side, both asked this run's question, or as `asked`; see
+        `results.Comparison`.
+
+        Raises:
+            ValueError: where the two do not compare: other data, image size, reference network, kind of accuracy, or
+                no device that both have.
+        """
+        from results.compare import compare
+
+        return compare(self, other, device=device, **asked)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.folder}: {len(self.trials)} trials, {self.state}>"
+
+    def _repr_html_(self) -> str:
+        from results.html import run_html
+
+        return run_html(self)
+
+
+def load(folder: Path | str) -> Run:
+    """The run in `folder`, also one that is still going on (as it stands now), or of an older version.
+
+    Raises:
+        RunError: for a folder that holds no run, or a damaged one.
+    """
+    try:
+        return Run(Path(folder).expanduser())
+    except RuntimeError as error:
+        raise RunError(f"{folder}: {error}") from None

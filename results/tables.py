@@ -14,7 +14,7 @@ from results.record import TrialResult, TrialStatus
 from results.reward import Objective
 from search_space.spec import ArchSpec
 
-__all__ = ["best_text", "front_csv", "front_text", "summarize", "text_table"]
+__all__ = ["best_text", "csv_text", "front_columns", "front_csv", "front_text", "summarize", "text_table"]
 
 MAX_TOLD = 5
 
@@ -57,9 +57,9 @@ def _p_best_text(network: Network) -> str:
     return "<0.01" if network.p_best < 0.01 else ">0.99" if network.p_best > 0.99 else f"{network.p_best:.2f}"
 
 
-def front_text(front: Sequence[Network]) -> str:
-    """A table to read; "+-" is the wider half of a 95 % interval. How often each was trained to be confirmed, and its
-    probability to be the best, are columns where any is confirmed."""
+def front_columns(front: Sequence[Network]) -> dict[str, list[str]]:
+    """Networks as text, by column; "+-" is the wider half of a 95 % interval. How often each was trained to be
+    confirmed, and its probability to be the best, are columns where any is confirmed."""
     columns = {
         "trial": [str(network.trial) for network in front],
         "accuracy": [_accuracy_text(network) for network in front],
@@ -72,6 +72,12 @@ def front_text(front: Sequence[Network]) -> str:
         columns["confirmed"] = [_confirmed_text(network) for network in front]
         columns["P(best)"] = [_p_best_text(network) for network in front]
     columns["network"] = [str(network.arch) for network in front]
+    return columns
+
+
+def front_text(front: Sequence[Network]) -> str:
+    """A table to read, of `front_columns`."""
+    columns = front_columns(front)
     return text_table(tuple(columns), zip(*columns.values(), strict=True), left=("network",))
 
 
@@ -132,11 +138,15 @@ def front_csv(networks: Iterable[Network]) -> str:
     return file.getvalue()
 
 
-def _cell(value: object) -> object:
-    if not isinstance(value, str | ArchSpec):
-        return value
-    text = "".join(sign if sign.isprintable() else "?" for sign in str(value))
+def csv_text(text: str) -> str:
+    """`text` for a cell of CSV: without control signs, and a quote before it where it begins with neither a letter nor
+    a digit, so that it can be no formula."""
+    text = "".join(sign if sign.isprintable() else "?" for sign in text)
     return text if text[:1].isalnum() else f"'{text}"
+
+
+def _cell(value: object) -> object:
+    return csv_text(str(value)) if isinstance(value, str | ArchSpec) else value
 
 
 def summarize(trials: Sequence[TrialResult], objective: Objective, limits: Limits | None = None) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from results.networks import networks_by_device
 from results.pareto import pareto_front
 from results.record import TrialResult
 from results.reward import Objective
-from results.store import ASKS, CONFIG, FRONT, SCHEMA_VERSION, SUMMARY, TRIALS, WITHOUT_ASKS, Run, read_config
+from results.state import LOCK, OWNER, SUMMARY
+from results.store import ASKS, CONFIG, FRONT, SCHEMA_VERSION, TRIALS, WITHOUT_ASKS, Run, read_config
 from results.tables import front_csv, summarize
 
 __all__ = ["RunWriter", "check_run_name"]
 
-LOCK, OWNER = ".lock", ".owner"
 OWN_FIELDS = ("schema_version", "objective", "limits", WITHOUT_ASKS)
 FOLDER_MODE = 0o755
 

@@ -1,5 +1,6 @@
 """`nas pareto RUN`."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,14 +10,11 @@ from tyro.conf import Positional, arg
 
 from nas.cli.console import print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
-from nas.cli.question import Question
 from nas.cli.runs import open_run
 from nas.text import printable
-from results import Network, Run, front_csv, pareto_front
+from results import Asked, Network, Question, Run, front_csv, pareto_front
 
 __all__ = ["Config", "run"]
-
-ASKED = ("w", "v", "max_params", "min_params", "max_step_time", "min_accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +59,7 @@ def _document(
 ) -> dict[str, object]:
     return {
         "run": run.folder.absolute().name,
-        "question": question.told(run),
+        "question": question.told(run.question),
         "objective": asdict(question.objective),
         "limits": asdict(question.limits),
         "num_trials": len(run.trials),
@@ -69,6 +67,31 @@ def _document(
         "by_device": fronts_document(run, found, question.objective),
         "notes": list(notes),
     }
+
+
+def _asked(config: Config) -> Asked:
+    return Asked(
+        w=config.w,
+        v=config.v,
+        max_params=config.max_params,
+        min_params=config.min_params,
+        max_step_time=config.max_step_time,
+        min_accuracy=config.min_accuracy,
+        no_limits=config.no_limits,
+    )
+
+
+def _changed(question: Question, asked: Asked) -> Question:
+    """As `Question.changed`, an error told of the flags that were typed."""
+    try:
+        return question.changed(**asked)
+    except ValueError as error:
+        told = re.sub(r"(?:Limits|Objective)\.(\w+)|(no_limits)", lambda found: _flag(found[1] or found[2]), str(error))
+        raise ValueError(told) from None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def run(config: Config) -> int:
@@ -81,18 +104,15 @@ def run(config: Config) -> int:
     if config.json and config.format == "csv":
         raise ValueError("--json and --format csv exclude each other")
     opened = open_run(config.run)
-    typed = {name: getattr(config, name) for name in ASKED}
-    question = Question.of(opened, typed, no_limits=config.no_limits)
-    never_trained = question.never_trained(opened)
+    asked = _asked(config)
+    question = _changed(opened.question, asked)
+    never_trained = question.never_trained(opened.limits)
     notes = [*opened.notes, *([never_trained] if never_trained else [])]
     for note in notes:
         print_note(f"note: {note}")
     devices = opened.devices if config.device is None else [config.device]
-    found = {
-        device: opened.networks(objective=question.objective, limits=question.limits, device=device)
-        for device in devices
-    }
-    told = question.told(opened)
+    found = {device: opened.networks(device=device, **asked) for device in devices}
+    told = question.told(opened.question)
     if config.json or config.format == "json":
         print_json(_document(opened, found, question, notes))
     elif config.format == "csv":

@@ -39,23 +39,31 @@ def test_best_and_front_keep_to_the_limits_of_the_run(tmp_path: Path, trial: Mak
     run = Run(tmp_path / "run")
     ((kept,), best) = run.front(), run.best()
     assert (kept.trial, best) == (fast.index, kept)
-    assert [one.trial for one in run.front(limits=Limits())] == [exact.index, fast.index]
-    best = run.best(limits=Limits())
+    assert [one.trial for one in run.front(no_limits=True)] == [exact.index, fast.index]
+    best = run.best(no_limits=True)
     assert best is not None
     assert best.trial == exact.index
-    assert run.best(limits=Limits(min_accuracy=1.0)) is None
-    assert run.front(limits=Limits(min_accuracy=1.0)) == run.networks(limits=Limits(min_accuracy=1.0)) == []
-    assert run.hypervolume() > run.hypervolume(limits=Limits(max_step_time=0.01)) == 0
+    assert run.best(min_accuracy=1.0) is None
+    assert run.front(min_accuracy=1.0) == run.networks(min_accuracy=1.0) == []
+    assert run.hypervolume() > run.hypervolume(max_step_time=0.01) == 0
 
 
 def test_a_run_is_asked_another_question(new_run: NewRun, trial: MakeTrial) -> None:
     exact, fast = trial(0, accuracy=0.9, step_time_ratio=1.8), trial(1, accuracy=0.7, step_time_ratio=0.5)
     run = Run(new_run(exact, fast))
-    assert [run.best(objective=Objective(reference_params=2000, w=w)).trial for w in (0.0, -1.0)] == [0, 1]  # type: ignore[union-attr]
-    own, other = run.objective, Objective(reference_params=4000, w=-1.0)
+    assert [run.best(w=w).trial for w in (0.0, -1.0)] == [0, 1]  # type: ignore[union-attr]
+    own, other = run.objective, Objective(reference_params=2000, w=-1.0, v=0.0)
     assert [one.reward for one in run.networks()] == [own.reward(one) for one in (exact, fast)]
-    assert [one.reward for one in run.front(objective=other)] == [other.reward(one) for one in (exact, fast)]
-    assert run.hypervolume(objective=other) > run.hypervolume(), "the box of a larger reference network is larger"
+    assert [one.reward for one in run.front(w=-1, v=0)] == [other.reward(one) for one in (exact, fast)]
+    assert [one.trial for one in run.networks(max_step_time=1)] == [1]
+    assert [one.trial for one in run.networks(min_params=fast.params)] == [1]
+    assert run.hypervolume(max_params=exact.params) < run.hypervolume()
+    with pytest.raises(ValueError, match=r"Objective\.w must be a number from -10 to 10, got 11"):
+        run.best(w=11)
+    with pytest.raises(ValueError, match=r"Limits\.min_accuracy must be a share from 0 to 1, got 50"):
+        run.front(min_accuracy=50)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'limits'"):
+        run.best(limits=Limits())  # type: ignore[call-arg]
 
 
 def test_a_last_line_cut_anywhere_is_left_out_and_told(new_run: NewRun, trial: MakeTrial) -> None:

@@ -1,0 +1,63 @@
+"""The frames of a run as files that other programs read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from results.columns import COLUMNS
+from results.durable import RunWriteError, replace_atomically
+from results.question import Asked
+from results.tables import csv_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from results.store import Run
+
+__all__ = ["to_csv", "to_parquet"]
+
+Write = Callable[[str, "DataFrame", IO[bytes]], None]
+
+
+def to_parquet(run: "Run", folder: Path, asked: Asked) -> list[Path]:
+    """Write trials.parquet, stages.parquet and networks.parquet; see `Run.to_parquet`."""
+    return _export(run, folder, asked, "parquet", _write_parquet)
+
+
+def to_csv(run: "Run", folder: Path, asked: Asked) -> list[Path]:
+    """Write trials.csv, stages.csv and networks.csv; see `Run.to_csv`."""
+    return _export(run, folder, asked, "csv", _write_csv)
+
+
+def _export(run: "Run", folder: Path, asked: Asked, ending: str, write: Write) -> list[Path]:
+    frames = {
+        "trials": run.trials_frame(**asked),
+        "stages": run.stages_frame(),
+        "networks": run.networks_frame(**asked),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
+    paths = []
+    for name, frame in frames.items():
+        path = folder / f"{name}.{ending}"
+        replace_atomically(path, lambda file, name=name, frame=frame: write(name, frame, file))  # type: ignore[misc]
+        paths.append(path)
+    return paths
+
+
+def _write_parquet(name: str, frame: "DataFrame", file: IO[bytes]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    told = {column.name: {"unit": column.unit, "meaning": column.meaning} for column in COLUMNS[name]}
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    described = [field.with_metadata(told[field.name]) for field in table.schema]
+    parquet.write_table(table.cast(pa.schema(described, metadata=table.schema.metadata)), file)
+
+
+def _write_csv(name: str, frame: "DataFrame", file: IO[bytes]) -> None:
+    is_text = [column.name for column in COLUMNS[name] if column.name in frame and column.dtype == "string"]
+    plain = frame.assign(**{column: frame[column].map(csv_text, na_action="ignore") for column in is_text})
+    file.write(plain.to_csv(index=False, lineterminator="\n").encode())
