@@ -34,6 +34,8 @@ UNITS = {
     "p_best": "probability",
     "num_trainings": "trainings",
 }
+SHOWN = {tuple: "as numbers with spaces between them", ArchSpec: "in its short form"}
+"""How a cell holds what is no number and no text."""
 RENAMED = {"index": "trial"}
 """A trial's number has one name in all frames."""
 OF_ONE_NETWORK = ("trial", "device", "params", "macs", "key", "arch")
@@ -67,7 +69,7 @@ def record_columns(kind: type) -> list[Column]:
                 name=RENAMED.get(field.name, field.name),
                 dtype="category" if categories else DTYPES[held],
                 unit=_unit(field.name),
-                meaning=_meaning(field.name, meanings),
+                meaning=_meaning(field.name, meanings) + (f" ({SHOWN[held]})" if held in SHOWN else ""),
                 field=field.name,
                 categories=categories,
             )

@@ -130,10 +130,10 @@ class Comparison:
         if accuracy is None or ratio is None:
             yield "no network was measured in both runs"
         else:
-            yield (
-                f"{accuracy.count} networks in both, b less a: accuracy {_signed(accuracy, 100)} points, step time "
-                f"{_signed(ratio, 1)} x (mean, +- half of its 95 % interval)"
-            )
+            both = f"{accuracy.count} {'network' if accuracy.count == 1 else 'networks'} in both"
+            interval = "" if accuracy.half is None else " (means, +- half of the 95 % interval)"
+            differences = f"accuracy {_signed(accuracy, 100)} points, step time {_signed(ratio, 1)} x"
+            yield f"{both}, b less a: {differences}{interval}"
         yield "one run each: with another seed each would find other networks, and another hypervolume"
         yield from self.notes
 

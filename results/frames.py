@@ -28,7 +28,7 @@ def frame_of(columns: Iterable[Column], values: Mapping[str, Sequence[Any]]) -> 
 
 def _dtype(column: Column) -> Any:
     if column.dtype == "category":
-        return pd.CategoricalDtype(pd.Index(column.categories, dtype="string"))
+        return pd.CategoricalDtype(list(column.categories))
     return column.dtype
 
 

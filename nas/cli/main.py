@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
+    "runs": ("nas.cli.runs_list", "the runs there are: which are running, which have ended and why, the best of each"),
     "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),
     "scale": ("nas.cli.scale", "one network into a family S, M, L, each with its training recipe"),
     "train": ("nas.cli.train", "one network to a final model, image size and regularisation growing together"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, lines
+from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, lines, load
 
 MakeTrial = Callable[..., TrialResult]
 NewRun = Callable[..., Path]
@@ -173,6 +173,18 @@ def test_a_damaged_config_is_named(new_run: NewRun, text: str, rule: str) -> Non
     (folder / "config.json").write_text(text)
     with pytest.raises(RunError, match=rf"config\.json: .*{rule}"):
         Run(folder)
+
+
+def test_load_takes_a_path_however_it_is_written(
+    new_run: NewRun, trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_run(trial(0))
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for path in (folder, str(folder), f"~/{folder.name}"):
+        assert load(path).trials == [trial(0)]
+    for path in ("~nobody-of-this-name/run", folder / "config.json", "\x00"):
+        with pytest.raises(RunError, match=r"\S"):
+            load(path)
 
 
 def test_a_run_of_several_devices_is_told_apart(new_run: NewRun, trial: MakeTrial) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from results import SCHEMA_VERSION, Limits, Run, RunError, RunWriter, TrialResult
+from results import SCHEMA_VERSION, Limits, Run, RunError, RunWriter, TrialResult, load
+from results.compare import Difference
 
 MakeTrial = Callable[..., TrialResult]
 CONFIG = """{
@@ -68,6 +69,17 @@ def test_a_run_of_an_older_version_opens_and_stays_as_it_is(old: Path) -> None:
     assert (network.trial, network.confirmed, network.num_trainings, network.step_time_ratio_high) == (0, False, 1, 1.1)
     assert run.limits == Limits()
     assert (old / "config.json").read_text() == before
+
+
+def test_a_run_of_an_older_version_has_frames_and_compares_with_itself(old: Path) -> None:
+    run = load(old)
+    trials = run.trials_frame()
+    assert trials[["trial", "status", "accuracy", "repeat"]].to_numpy().tolist() == [[0, "ok", 0.5, 0]]
+    assert trials["max_batch_size"].isna().tolist() == [run.trials[0].max_batch_size is None]
+    assert (len(run.stages_frame()), run.networks_frame()["on_front"].tolist()) == (1, [True])
+    assert run.compare(run).difference("reward") == Difference(mean=0.0, half=None, count=1)
+    assert str(run.trials[0].arch) in run._repr_html_()
+    assert run.state.name == "interrupted"
 
 
 def test_what_a_version_did_not_record_is_none(tmp_path: Path) -> None:
