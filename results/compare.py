@@ -13,7 +13,7 @@ from results.intervals import Spread
 from results.networks import Network, networks
 from results.pareto import best_network, hypervolume, pareto_front
 from results.question import Asked, Question
-from results.tables import text_table
+from results.tables import plain, text_table
 from search_space.files import parse_json
 from search_space.space import Space
 
@@ -140,7 +140,7 @@ class Comparison:
     def __str__(self) -> str:
         headers = ("", f"a: {self.a.name!r}", f"b: {self.b.name!r}")
         told = [f"on {self.device!r}, asked: {self.question}", text_table(headers, self.rows(), left=headers)]
-        return "\n".join([*told, "", *self.told()])
+        return "\n".join([*told, "", *map(plain, self.told())])
 
     def _repr_html_(self) -> str:
         from results.html import comparison_html

@@ -9,7 +9,7 @@ from results.columns import COLUMNS
 from results.compare import Comparison
 from results.durable import RunError
 from results.pareto import hypervolume, pareto_front
-from results.tables import best_text, front_columns
+from results.tables import best_text, front_columns, plain
 
 if TYPE_CHECKING:
     from results.store import Run
@@ -91,4 +91,4 @@ def _title(header: str) -> str:
 
 
 def _text(value: object) -> str:
-    return escape("".join(sign if sign.isprintable() else "?" for sign in str(value)))
+    return escape(plain(value))

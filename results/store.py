@@ -21,6 +21,7 @@ from results.question import Asked, Question
 from results.record import TrialResult, check_count
 from results.reward import Objective
 from results.state import RunState, run_state
+from results.tables import plain
 from search_space.files import parse_json
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ class Run:
         return compare(self, other, device=device, **asked)
 
     def __repr__(self) -> str:
-        return f"<Run {self.folder}: {len(self.trials)} trials, {self.state}>"
+        return plain(f"<Run {self.folder}: {len(self.trials)} trials, {self.state}>")
 
     def _repr_html_(self) -> str:
         from results.html import run_html

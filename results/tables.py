@@ -14,7 +14,7 @@ from results.record import TrialResult, TrialStatus
 from results.reward import Objective
 from search_space.spec import ArchSpec
 
-__all__ = ["best_text", "csv_text", "front_columns", "front_csv", "front_text", "summarize", "text_table"]
+__all__ = ["best_text", "csv_text", "front_columns", "front_csv", "front_text", "plain", "summarize", "text_table"]
 
 MAX_TOLD = 5
 
@@ -138,10 +138,15 @@ def front_csv(networks: Iterable[Network]) -> str:
     return file.getvalue()
 
 
+def plain(text: object) -> str:
+    """`text` without control signs: what comes from a record may move a cursor, or hide what it says."""
+    return "".join(sign if sign.isprintable() else "?" for sign in str(text))
+
+
 def csv_text(text: str) -> str:
-    """`text` for a cell of CSV: without control signs, and a quote before it where it begins with neither a letter nor
-    a digit, so that it can be no formula."""
-    text = "".join(sign if sign.isprintable() else "?" for sign in text)
+    """`text` for a cell of CSV: plain, and a quote before it where it begins with neither a letter nor a digit, so that
+    it can be no formula."""
+    text = plain(text)
     return text if text[:1].isalnum() else f"'{text}"
 
 

@@ -74,7 +74,9 @@ def test_a_run_is_shown_and_escaped(tmp_path: Path, trial: MakeTrial) -> None:
         trial(2, device=SCRIPT, worker=SCRIPT),
         trial(3, status="failed", reason=SCRIPT),
     ]
-    page = _check(_hostile(tmp_path / "run", *made)._repr_html_())
+    run = _hostile(tmp_path / "run", *made)
+    assert repr(run).isprintable()
+    page = _check(run._repr_html_())
     text = " ".join(page.text)
     assert "<script>" in text, "as text"
     assert ": ended: <script>alert(" in text
