@@ -10,10 +10,10 @@ from results.limits import Limits
 from results.networks import Network, networks, networks_by_device
 from results.pareto import best_network, hypervolume, pareto_front
 from results.provenance import environment
-from results.record import TrialResult, TrialStatus
+from results.record import TrialResult, TrialStatus, Weights
 from results.reward import Objective, reward
 from results.store import SCHEMA_VERSION, Run
-from results.tables import best_text, front_csv, front_text, summarize, text_table
+from results.tables import alone_text, best_text, front_csv, front_text, summarize, text_table
 from results.validation import MIN_NETWORKS, NetworkPair, Ranking, Validation, validate
 from results.writer import RunWriter, check_run_name
 
@@ -33,6 +33,8 @@ __all__ = [
     "TrialResult",
     "TrialStatus",
     "Validation",
+    "Weights",
+    "alone_text",
     "best_network",
     "best_text",
     "by_device",
