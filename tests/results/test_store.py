@@ -24,7 +24,7 @@ def test_a_run_reads_back(new_run: NewRun, trial: MakeTrial, objective: Objectiv
     assert run.limits == Limits()
     assert run.notes == ()
     assert run.config["seed"] == 1
-    assert run.config["schema_version"] == 4
+    assert run.config["schema_version"] == SCHEMA_VERSION
     assert run.trial(1) == made[2]
     with pytest.raises(RunError, match=r"has no trial 9 \(it holds 4 trials, up to 3\)"):
         run.trial(9)
