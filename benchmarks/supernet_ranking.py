@@ -13,8 +13,9 @@ interval (bootstrap over the networks); tau of MACs and params, which cost nothi
 network that the supernet puts first, beside the expected best of as many random networks as could have been trained
 alone, `--short-seconds` each, in the supernet's time (and judged without error). `judge` goes on where FILE ends.
 
-Is a short training a better judge where it begins with inherited weights? `train` trains the first networks that `judge`
-drew alone, for so many steps, from random weights and from the supernet's; `compare` prints tau of each with the table.
+Is a short training a better judge where it begins with inherited weights? `train` trains the first networks that
+`judge` drew alone, for so many steps, from random weights and from the supernet's; `compare` prints tau of each with
+the table.
 """
 
 import argparse
@@ -130,7 +131,7 @@ def train_all(args: argparse.Namespace) -> None:
         budget="1h",
         data=job.data.data,
         data_root=job.data.root,
-        batch_size=job.batch_size,
+        batch_size=job.recipe.batch_size,
     )
     plan = Plan.of_supernet(config, str(args.run))
     reference = plan.space.reference
@@ -176,9 +177,8 @@ def compare(args: argparse.Namespace) -> None:
     for frame in (trained, judged):
         frame["positions"] = frame.positions.map(tuple)
     judged = judged[judged.positions.isin(trained.positions)].assign(steps=0, weights="supernet")
-    print(
-        "| begins with | steps | networks | accuracy, % | tau with the table | 95 % |\n| --- | --- | --- | --- | --- | --- |"
-    )
+    print("| begins with | steps | networks | accuracy, % | tau with the table | 95 % |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for (steps, weights), group in pd.concat([judged, trained]).groupby(["steps", "weights"]):
         middle, low, high = tau(group.accuracy.to_numpy(), group.truth.to_numpy())
         print(f"| {weights} | {steps} | {len(group)} | {100 * group.accuracy.mean():.1f} ", end="")
