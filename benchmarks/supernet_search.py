@@ -3,12 +3,12 @@
     python benchmarks/supernet_search.py run DIR RUNS --total 12 --train 5
     python benchmarks/supernet_search.py show RUNS
 
-DIR is a folder with train/CLASS; RUNS a folder for the runs, of which those that are there are kept. Both searches have
-`--total` minutes, seed by seed in turn: one trains a supernet for `--train` of them and confirms its best networks alone
-in the rest, the other confirms in a fifth. What counts is the reward of a run's best network by its trainings alone
-from random weights, of the same steps in both, on the same held-out images. Then `nas validate` trains 20 networks of
-each supernet's run alone. `show` prints seconds a candidate, both rewards, and Kendall's tau between the supernet's
-accuracy and that of the training alone, with its 95 % interval.
+DIR is a folder with train/CLASS; RUNS a folder for the runs, of which those that are there are kept. Both searches
+have `--total` minutes, seed by seed in turn: one trains a supernet for `--train` of them and confirms its best
+networks alone in the rest, the other confirms in a fifth. What counts is the reward of a run's best network by its
+trainings alone from random weights, of the same steps in both, on the same held-out images. Then `nas validate`
+trains 20 networks of each supernet's run alone. `show` prints seconds a candidate, both rewards, and Kendall's tau
+between the supernet's accuracy and that of the training alone, with its 95 % interval.
 """
 
 import argparse

@@ -85,21 +85,21 @@ class Plan:
     def objective(self) -> Objective:
         return Objective(reference_params=self.space.reference.params, w=self.config.w, v=self.config.v)
 
+    def precision(self, weights: Weights) -> Precision:
+        """Of a step time: a tenth of the steps that a candidate is trained for are spent on it, if need be."""
+        if weights is Weights.SUPERNET:
+            return Precision(max_rounds=JUDGED_ROUNDS)
+        return Precision(max_rounds=max(MIN_ROUNDS, (self.alone_steps or self.steps) // 10))
+
     def trial(self, task: TrialTask, weights: Weights) -> TrialTask:
-        """The task with what its accuracy is to be of. A tenth of the steps that a candidate is trained for are spent
-        on the time of its step, if need be."""
-        match weights:
-            case Weights.SUPERNET:
-                steps, supernet = 0, self.supernet
-            case Weights.INHERITED:
-                steps, supernet = self.alone_steps, self.supernet
-            case Weights.OWN:
-                steps, supernet = self.alone_steps or self.steps, None
-        rounds = JUDGED_ROUNDS if weights is Weights.SUPERNET else max(MIN_ROUNDS, steps // 10)
-        precision = Precision(max_rounds=rounds)
-        judged_on = self.judged_on if weights is Weights.SUPERNET else None
+        """The task as one whose accuracy is of such weights."""
         return replace(
-            task, steps=steps, supernet=supernet, precision=precision, prepared=self.data, judged_on=judged_on
+            task,
+            steps=0 if weights is Weights.SUPERNET else self.alone_steps or self.steps,
+            supernet=None if weights is Weights.OWN else self.supernet,
+            precision=self.precision(weights),
+            prepared=self.data,
+            judged_on=self.judged_on if weights is Weights.SUPERNET else None,
         )
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, lines
+from results import SCHEMA_VERSION, Limits, Objective, Run, RunError, RunWriter, TrialResult, lines
 
 MakeTrial = Callable[..., TrialResult]
 NewRun = Callable[..., Path]
@@ -157,7 +157,7 @@ def test_what_is_no_run_is_told_apart(tmp_path: Path) -> None:
         ("{}", "schema_version must be an integer"),
         ('{"schema_version": true}', "schema_version must be an integer"),
         ('{"schema_version": NaN}', "NaN is no JSON number"),
-        ('{"schema_version": 5}', "written by a newer version"),
+        (f'{{"schema_version": {SCHEMA_VERSION + 1}}}', "written by a newer version"),
     ],
 )
 def test_a_damaged_config_is_named(new_run: NewRun, text: str, rule: str) -> None:
