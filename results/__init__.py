@@ -13,11 +13,11 @@ from results.networks import Network, networks, networks_by_device
 from results.pareto import best_network, hypervolume, pareto_front
 from results.provenance import environment
 from results.question import Asked, Question
-from results.record import TrialResult, TrialStatus
+from results.record import TrialResult, TrialStatus, Weights
 from results.reward import Objective, reward
 from results.state import RunState, is_locked
 from results.store import SCHEMA_VERSION, Run, load
-from results.tables import best_text, csv_text, front_csv, front_text, summarize, text_table
+from results.tables import alone_text, best_text, csv_text, front_csv, front_text, summarize, text_table
 from results.validation import MIN_NETWORKS, NetworkPair, Ranking, Validation, validate
 from results.writer import RunWriter, check_run_name
 
@@ -43,6 +43,8 @@ __all__ = [
     "TrialResult",
     "TrialStatus",
     "Validation",
+    "Weights",
+    "alone_text",
     "best_network",
     "best_text",
     "by_device",

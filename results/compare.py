@@ -267,8 +267,9 @@ def _shown(value: Any) -> str:
 def _best_text(best: Network | None) -> str:
     if best is None:
         return "-"
-    sure = f", confirmed {best.num_trainings} x" if best.confirmed else ", not confirmed"
-    return f"{best.reward:.4f} (trial {best.trial}{sure})"
+    final = best.final
+    sure = f"confirmed {final.num_trainings} x" if final.confirmed else "not confirmed"
+    return f"{final.reward:.4f} (trial {best.trial}, {sure})"
 
 
 def _signed(difference: Difference, times: float) -> str:

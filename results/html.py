@@ -9,7 +9,7 @@ from results.columns import COLUMNS
 from results.compare import Comparison
 from results.durable import RunError
 from results.pareto import hypervolume, pareto_front
-from results.tables import best_text, front_columns, plain
+from results.tables import alone_text, best_text, front_columns, plain
 
 if TYPE_CHECKING:
     from results.store import Run
@@ -54,6 +54,9 @@ def _run_parts(run: "Run") -> Iterator[str]:
         yield _table(tuple(columns), zip(*columns.values(), strict=True))
         if len(front) > MAX_ROWS:
             yield f"<p>and {len(front) - MAX_ROWS} more</p>"
+        if alone := alone_text(networks):
+            lines = "\n".join(map(_text, alone.splitlines()))
+            yield f"<p>trained alone, best first:</p><pre>{lines}</pre>"
     yield from (f"<p>{_text(note)}</p>" for note in run.notes)
 
 

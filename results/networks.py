@@ -11,6 +11,10 @@ Spread of trainings
     confirmed networks of the device, with sum(n - 1) degrees of freedom (df), and at least one held-out image (few
     trainings on few images may agree by chance). Without two repeats of any one network,
     df is 0 and the spread not known. It is taken to be the same for every network, also for those trained once.
+Supernets
+    Where a supernet judged the networks of a search, what is said above holds for the trials that it judged, and a
+    network's trainings alone are a network of their own: `alone` (from random weights), `inherited` (from the
+    supernet's). Accuracies of the three do not compare.
 Intervals, of 95 %
     t s / sqrt(n), by Student's t with df. The accuracy's adds in quadrature the chance of which images were held out,
     which all trainings share (Wilson's interval; alone where df is 0). The step time's half-width is the wider of that
@@ -32,7 +36,7 @@ from typing import Any, NamedTuple, Self
 from results.devices import by_device, one_device
 from results.intervals import Spread, chances_to_be_best, wilson_interval
 from results.limits import Limits
-from results.record import TrialResult
+from results.record import TrialResult, Weights
 from results.reward import Objective
 from search_space.spec import ArchSpec
 
@@ -64,6 +68,8 @@ class Network:
         seed: of the first trial's training.
         key: `arch.key`.
         arch: the network.
+        alone: what its trainings alone from random weights say, where a supernet judged it and it was confirmed.
+        inherited: the same of its trainings from the supernet's weights.
     """
 
     trial: int
@@ -86,6 +92,13 @@ class Network:
     seed: int
     key: str
     arch: ArchSpec
+    alone: "Network | None" = None
+    inherited: "Network | None" = None
+
+    @property
+    def final(self) -> "Network":
+        """What counts in the end: its trainings alone, where there are any."""
+        return self.alone or self
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -158,12 +171,38 @@ def networks(trials: Iterable[TrialResult], objective: Objective, limits: Limits
     Raises:
         ValueError: where the `ok` trials are of more than one device, or one training of a network is there twice.
     """
+    measured = one_device(trial for trial in trials if trial.ok)
+    judged = [trial for trial in measured if trial.weights is Weights.SUPERNET]
+    if not judged:
+        return _networks(measured, objective, limits or Limits())
+    alone, inherited = (
+        {
+            network.key: network
+            for network in _networks([trial for trial in measured if trial.weights is weights], objective, Limits())
+        }
+        for weights in (Weights.OWN, Weights.INHERITED)
+    )
+    return [
+        replace(
+            network,
+            alone=_numbered(alone.get(network.key), network.trial),
+            inherited=_numbered(inherited.get(network.key), network.trial),
+        )
+        for network in _networks(judged, objective, limits or Limits())
+    ]
+
+
+def _numbered(network: Network | None, trial: int) -> Network | None:
+    return None if network is None else replace(network, trial=trial)
+
+
+def _networks(trials: Iterable[TrialResult], objective: Objective, limits: Limits) -> list[Network]:
+    """Of trials whose accuracies compare."""
     groups: dict[str, list[TrialResult]] = {}
-    for trial in one_device(trial for trial in trials if trial.ok):
+    for trial in trials:
         groups.setdefault(trial.key, []).append(trial)
     trainings = [_Trainings.of(group) for group in groups.values()]
     spreads = _Spreads.over([one for one in trainings if one.confirmed], objective)
-    limits = limits or Limits()
     found = []
     for one in trainings:
         accuracy, ratio = _mean(one.accuracies), _geometric_mean(one.ratios)

@@ -32,15 +32,15 @@ def pareto_front(networks: Iterable[Network]) -> list[Network]:
 
 
 def best_network(networks: Iterable[Network]) -> Network | None:
-    """The network of the highest reward, of the confirmed ones where any is; the earlier where two are equal; None
-    where there is none.
+    """The network of the highest reward, of the confirmed ones where any is (by their trainings alone, where a supernet
+    judged them); the earlier where two are equal; None where there is none.
 
     Raises:
         ValueError: where the networks are of more than one device.
     """
     networks = one_device(networks)
-    confirmed = [network for network in networks if network.confirmed]
-    return max(confirmed or networks, key=lambda network: (network.reward, -network.trial), default=None)
+    confirmed = [network for network in networks if network.final.confirmed]
+    return max(confirmed or networks, key=lambda network: (network.final.reward, -network.trial), default=None)
 
 
 def hypervolume(networks: Iterable[Network], reference_params: int) -> float:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from search_space.files import parse_json
 from search_space.spec import ArchSpec
 
-__all__ = ["TrialResult", "TrialStatus"]
+__all__ = ["TrialResult", "TrialStatus", "Weights"]
 
 MAX_TEXT = 4000
 MAX_INDEX = 10_000_000
@@ -29,6 +29,15 @@ POSITIVE = (
     "step_time_predicted_low",
     "step_time_predicted_high",
 )
+
+
+class Weights(StrEnum):
+    """What weights a trial's accuracy is of: trained from random ones (`own`), trained from a supernet's (`inherited`),
+    or a supernet's as they are (`supernet`). Accuracies of different kinds do not compare."""
+
+    OWN = "own"
+    INHERITED = "inherited"
+    SUPERNET = "supernet"
 
 
 class TrialStatus(StrEnum):
@@ -88,6 +97,7 @@ class TrialResult:
         device: name of the device that it ran on.
         repeat: 0 for a training of a network as the sampler proposed it; r for the r-th training anew of a network
             that was tried before, with a new seed, to confirm it.
+        weights: what weights the accuracy is of.
         reason: why the status is not `ok`; None where it is.
         accuracy: share in [0, 1] of the held-out images that were classified rightly.
         num_evaluated: how many images that share is of.
@@ -124,6 +134,7 @@ class TrialResult:
     worker: str
     device: str
     repeat: int = 0
+    weights: Weights = Weights.OWN
     reason: str | None = None
     accuracy: float | None = None
     num_evaluated: int | None = None
@@ -146,6 +157,7 @@ class TrialResult:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", TrialStatus(self.status))
+        object.__setattr__(self, "weights", Weights(self.weights))
         self._check_numbers()
         self._check_texts()
         if self.key != self.arch.key:

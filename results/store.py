@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "Run", "load"]
 
 T = TypeVar("T")
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Of what a run's folder holds. It grows with every change of a field, so that an older reader says "update" and not
 "unknown field"; every earlier version stays readable."""
 

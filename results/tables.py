@@ -14,9 +14,33 @@ from results.record import TrialResult, TrialStatus
 from results.reward import Objective
 from search_space.spec import ArchSpec
 
-__all__ = ["best_text", "csv_text", "front_columns", "front_csv", "front_text", "plain", "summarize", "text_table"]
+__all__ = [
+    "alone_text",
+    "best_text",
+    "csv_text",
+    "front_columns",
+    "front_csv",
+    "front_text",
+    "plain",
+    "summarize",
+    "text_table",
+]
 
 MAX_TOLD = 5
+NESTED = ("alone", "inherited")
+TRAINED = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "step_time_ratio",
+    "reward",
+    "reward_low",
+    "reward_high",
+    "num_trainings",
+    "p_best",
+    "tied",
+)
+"""What CSV holds of a network's trainings alone."""
 
 
 def text_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, left: Iterable[str] = ()) -> str:
@@ -81,14 +105,36 @@ def front_text(front: Sequence[Network]) -> str:
     return text_table(tuple(columns), zip(*columns.values(), strict=True), left=("network",))
 
 
+def alone_text(networks: Iterable[Network]) -> str:
+    """A table of the networks that were trained alone after a supernet had judged them, best first; no text where none
+    was."""
+    trained = sorted((one for one in networks if one.alone), key=lambda one: _by_reward(one.final))
+    if not trained:
+        return ""
+    columns = {
+        "trial": [str(one.trial) for one in trained],
+        "by the supernet": [_accuracy_text(one) for one in trained],
+        "trained alone": [_accuracy_text(one.final) for one in trained],
+        "from its weights": [_accuracy_text(one.inherited) if one.inherited else "-" for one in trained],
+        "step time": [f"{one.final.step_time_ratio:.3f} x" for one in trained],
+        "params": [f"{one.params / 1e6:.3f} M" for one in trained],
+        "reward alone": [_reward_text(one.final) for one in trained],
+        "confirmed": [_confirmed_text(one.final) for one in trained],
+        "P(best)": [_p_best_text(one.final) for one in trained],
+    }
+    return text_table(tuple(columns), zip(*columns.values(), strict=True))
+
+
 def best_text(networks: Sequence[Network]) -> str:
-    """Which network has the best reward and how far that can be trusted, in one to three lines; no text where there is
+    """Which network has the best reward and how far that can be trusted, in one to four lines; no text where there is
     none."""
     best = best_network(networks)
     if best is None:
         return ""
-    if not best.confirmed:
+    if not best.final.confirmed:
         return f"best reward: trial {best.trial}, not confirmed: the ranking rests on one accuracy of each network"
+    if best.alone is not None:
+        return _best_alone_text(best, networks)
     tied = sorted((one for one in networks if one.tied), key=_by_reward)
     lines = [_tied_text(tied) if tied else _confirmed_best_text(best, networks)]
     on_front = {network.trial for network in pareto_front(networks)}
@@ -98,6 +144,19 @@ def best_text(networks: Sequence[Network]) -> str:
     if above:
         told = _listed([f"{one.trial} ({one.reward:.4f})" for one in above])
         lines.append(f"trained once and not confirmed, of a higher reward: {told}")
+    return "\n".join(lines)
+
+
+def _best_alone_text(best: Network, networks: Sequence[Network]) -> str:
+    alone = [one.alone for one in networks if one.alone]
+    tied = sorted((one for one in alone if one.tied), key=_by_reward)
+    lines = [f"{_tied_text(tied) if tied else _confirmed_best_text(best.final, alone)}; trained alone"]
+    inherited = [one.inherited for one in networks if one.inherited]
+    if inherited:
+        first = min(inherited, key=_by_reward)
+        lines.append(f"from the supernet's weights the best reward is trial {first.trial}'s ({first.reward:.4f})")
+    judged = min(networks, key=_by_reward)
+    lines.append(f"by the supernet's accuracy it is trial {judged.trial}'s ({judged.reward:.4f})")
     return "\n".join(lines)
 
 
@@ -127,14 +186,18 @@ def _confirmed_best_text(best: Network, networks: Sequence[Network]) -> str:
 
 
 def front_csv(networks: Iterable[Network]) -> str:
-    """CSV with a header, a line a network. Text has no control signs, and a quote before it where it begins with
-    neither a letter nor a digit, so that no cell can be a formula."""
+    """CSV with a header, a line a network; what trainings alone say of one that a supernet judged has columns of its
+    own. Text has no control signs, and a quote before it where it begins with neither a letter nor a digit, so that no
+    cell can be a formula."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = [field.name for field in fields(Network)]
-    writer.writerow(names)
+    names = [field.name for field in fields(Network) if field.name not in NESTED]
+    networks = list(networks)
+    nested = [name for name in NESTED if any(getattr(network, name) for network in networks)]
+    writer.writerow([*names, *(f"{kind}_{name}" for kind in nested for name in TRAINED)])
     for network in networks:
-        writer.writerow(_cell(getattr(network, name)) for name in names)
+        trained = (getattr(getattr(network, kind), name, None) for kind in nested for name in TRAINED)
+        writer.writerow([*(_cell(getattr(network, name)) for name in names), *trained])
     return file.getvalue()
 
 
@@ -172,9 +235,9 @@ def _summarize_ok(trials: Sequence[TrialResult], objective: Objective, limits: L
     best = best_network(found)
     return {
         "num_ok": len(trials),
-        "num_confirmed": sum(network.confirmed for network in found),
+        "num_confirmed": sum(network.final.confirmed for network in found),
         "best": best.to_dict() if best else None,
-        "tied": [network.trial for network in found if network.tied],
+        "tied": [network.trial for network in found if network.final.tied],
         "front": [network.trial for network in pareto_front(found)],
         "hypervolume": hypervolume(found, objective.reference_params),
     }

@@ -63,7 +63,7 @@ def _winner(run: Run) -> tuple[NamedArch, str]:
     if best is None:
         raise RunError(f"{run.folder}: no network was measured in full within the run's limits")
     named = arch_of_trial(run, best.trial, name=f"{run.folder}:{best.trial}")
-    return named, f"the winner of {printable(run.folder.name)}, trial {best.trial} (reward {best.reward:.4f})"
+    return named, f"the winner of {printable(run.folder.name)}, trial {best.trial} (reward {best.final.reward:.4f})"
 
 
 def _unrounded(named: NamedArch) -> tuple[ArchSpec, Unrounded, bool]:

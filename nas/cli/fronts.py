@@ -4,7 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.text import printable
-from results import Network, Objective, Run, best_network, best_text, by_device, front_text, hypervolume, pareto_front
+from results import (
+    Network,
+    Objective,
+    Run,
+    alone_text,
+    best_network,
+    best_text,
+    by_device,
+    front_text,
+    hypervolume,
+    pareto_front,
+)
 
 __all__ = ["fronts_document", "fronts_text"]
 
@@ -21,7 +32,7 @@ def fronts_document(run: Run, found: Found, objective: Objective) -> dict[str, A
 
 def _found_on(networks: Sequence[Network], objective: Objective) -> dict[str, Any]:
     best = best_network(networks)
-    confirmed = sorted((one for one in networks if one.confirmed), key=lambda one: (-one.reward, one.trial))
+    confirmed = sorted((one for one in networks if one.final.confirmed), key=lambda one: (-one.final.reward, one.trial))
     return {
         "best": best.trial if best else None,
         "hypervolume": hypervolume(networks, objective.reference_params),
@@ -53,6 +64,9 @@ def fronts_text(run: Run, found: Found, *, shown_as: str) -> str:
         if best is None:
             lines.append("no network keeps to the limits")
             continue
-        lines += [front_text(front), best_text(found[device])]
+        lines.append(front_text(front))
+        if alone := alone_text(found[device]):
+            lines += ["", "trained alone, best first:", alone]
+        lines.append(best_text(found[device]))
         lines.append(f"see it with: nas describe {printable(shown_as)}:{best.trial}")
     return "\n".join(lines)

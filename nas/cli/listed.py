@@ -110,7 +110,7 @@ def _of_search(path: Path) -> dict[str, Any]:
     found = {"num_trials": len(run.trials), **_state(run.state)}
     if best is None:
         return found
-    return {**found, "reward": best.reward, "accuracy": best.accuracy, "network": str(best.arch)}
+    return {**found, "reward": best.final.reward, "accuracy": best.final.accuracy, "network": str(best.arch)}
 
 
 def _of_training(path: Path) -> dict[str, Any]:

@@ -17,16 +17,14 @@ from search_space import SPACES
 __all__ = ["Config", "run"]
 
 INTERRUPTED, FAILED = 130, 1
-_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data", "data_root", "confirm_share", "repeat")
+_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data", "data_root", "confirm_share", "confirm", "repeat")
 _OF_THE_SUPERNET = (
     "space",
     "download",
     "holdout",
     "max_images",
     "image_size",
-    "train_length",
     "confirm_share",
-    "repeat",
 )
 _OF_THE_COMMAND = ("out", "resume", "json")
 
@@ -43,8 +41,8 @@ class Config(SearchConfig):
     out: str | None = None
     """The run's name below runs/, or a folder; named after the space and the time where not given."""
     resume: str | None = None
-    """A run to go on with; --budget, --workers, --address, --deadline, --data, --data-root, --confirm-share and
-    --repeat may change."""
+    """A run to go on with; --budget, --workers, --address, --deadline, --data, --data-root, --confirm-share,
+    --confirm and --repeat may change."""
     json: bool = False
     """One JSON document on stdout."""
     given: Suppress[tuple[str, ...]] = ()
@@ -60,6 +58,8 @@ def _new_folder(config: Config) -> Path:
 
 def _search_config(config: Config) -> SearchConfig:
     asked = SearchConfig(**{field.name: getattr(config, field.name) for field in fields(SearchConfig)})
+    if asked.supernet is None and "confirm" in config.given:
+        raise ValueError("--confirm has no effect without --evaluator supernet: give --confirm-share")
     return asked if asked.supernet is None else _of_supernet(asked, config.given)
 
 

@@ -123,6 +123,11 @@ class PreparedData:
             rows = rows[parts[name == "holdout"]]
         return ImageSet(pixels=pixels, rows=rows, labels=labels[rows])
 
+    @property
+    def at_hand(self) -> bool:
+        """Whether this machine's cache holds them."""
+        return self.folder.is_dir()
+
     def summary(self) -> str:
         """One line for people, of data that have all splits."""
         return summary(self.config, self.num_classes, self.counts, not self.holds_out)

@@ -34,7 +34,7 @@ class SearchConfig:
         max_images: use only so many train images, the classes in proportion.
         budget: trials (`40`), wall clock (`30m`, `8h`) or device time (`6gpu-h`, `6cpu-h`).
         train_length: of a candidate's short training, in steps (`300`) or epochs (`2ep`); 300 steps, but at most 5
-            epochs, where not given.
+            epochs, where not given. With a supernet, of the best ones alone.
         recipe: of the short training.
         evaluator: `training` trains each candidate for a short while; `supernet` takes its accuracy with the weights of
             `supernet`, whose space, images and image size are the search's.
@@ -51,7 +51,9 @@ class SearchConfig:
             (the paper's), `evolution` (regularised), `tpe` or `nsga2` (Optuna's).
         goal: `reward`, or `front`: the largest hypervolume of accuracy, step time and params.
         confirm_share: share of the budget in which the best networks are trained anew with other seeds; 0 for none.
-        repeat: how many times at least each of them is.
+        confirm: of a search that a supernet judges, how many of its best networks are trained alone at last, within the
+            budget; 0 for none.
+        repeat: how many times at least each of them is; alone, from random weights and from the supernet's.
         seed: of the candidates, the held-out images, and every training.
         workers: trials at once; as many as the machine's processors or GPUs allow where not given.
         device: `cpu`, `cuda`, or `auto`.
@@ -86,6 +88,7 @@ class SearchConfig:
     sampler: str = "cost-aware"
     goal: GoalChoice = "reward"
     confirm_share: float = 0.2
+    confirm: int = 5
     repeat: int = 3
     seed: int = 0
     workers: int | None = None
@@ -121,6 +124,12 @@ class SearchConfig:
                 f"supernet must be given with evaluator supernet, and only then, got {self.supernet!r} with evaluator "
                 f"{self.evaluator}"
             )
+        budget, num_alone = Budget.parse(self.budget), self.confirming().num_alone
+        if budget.kind == "trials" and budget.amount <= num_alone:
+            raise ValueError(
+                f"budget must be above the {num_alone} trainings that confirm {self.confirm} with repeat {self.repeat} "
+                f"takes, got {self.budget}"
+            )
         if self.seed > MAX_SEED:
             raise ValueError(f"seed must be at most {MAX_SEED}, got {self.seed}")
         if self.gpus_per_trial is not None:
@@ -150,9 +159,10 @@ class SearchConfig:
         )
 
     def confirming(self) -> Confirming:
-        """What a supernet says of a network is the same each time: there is nothing to confirm with."""
-        share = self.confirm_share if self.evaluator == "training" else 0.0
-        return Confirming(share=share, repeat=self.repeat)
+        """What a supernet says of a network is the same each time: its best are trained alone."""
+        if self.evaluator == "supernet":
+            return Confirming(repeat=self.repeat, alone=self.confirm)
+        return Confirming(share=self.confirm_share, repeat=self.repeat)
 
     def train_steps(self, num_images: int, batch_size: int) -> int:
         """Steps of a candidate's short training on so many images."""

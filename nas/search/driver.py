@@ -11,7 +11,7 @@ from nas.measure import Calibration, read_calibration, write_calibration
 from nas.search.budget import Budget, BudgetKeeper
 from nas.search.engine import Resources, run_search
 from nas.search.forecast import Forecast
-from nas.search.loop import SearchLoop
+from nas.search.loop import MAX_SHARE_ALONE, SearchLoop
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import Candidate
@@ -27,6 +27,7 @@ PROBE_INDEX = -1
 PROBE_DEADLINE_S = 900.0
 CALIBRATION_DEADLINE_S = 7200.0
 SLOWER_THAN_REFERENCE = 2.0
+ALONE_SLOWER_THAN_REFERENCE = 1.25
 DEADLINE_TIMES = 10.0
 MIN_DEADLINE_S = 120.0
 
@@ -65,7 +66,7 @@ class Driver:
         self._deadline_s = PROBE_DEADLINE_S
         self._share = 1 / max(node.fits(resources.cpus, resources.gpus) for node in cluster.nodes)
         reference = plan.space.reference
-        self._task = TrialTask(
+        task = TrialTask(
             arch=reference,
             reference=reference,
             seed=plan.training_seed,
@@ -75,9 +76,8 @@ class Driver:
             data=plan.data.config,
             compute=compute,
             max_step_time=plan.config.max_step_time,
-            precision=plan.precision(),
-            supernet=plan.supernet,
         )
+        self._task = plan.trial(task, plan.weights)
         self._forecast = Forecast()
         budget = Budget.parse(plan.config.budget)
         devices = {"gpu": resources.gpus, "cpu": float(resources.cpus)}.get(budget.kind, 1.0)
@@ -96,6 +96,7 @@ class Driver:
             on_finished=lambda result: progress.finished(self._loop, result),
             forecast=self._forecast,
             confirming=plan.config.confirming(),
+            weights=plan.weights,
         )
 
     def _now_s(self) -> float:
@@ -114,12 +115,26 @@ class Driver:
         self._progress.note(
             f"{probe.device}, {probe.compute.dtype}; a trial of the reference network takes about {probe.trial_s:.0f} s"
         )
+        if probe.alone_s is not None:
+            self._expect_alone(probe.alone_s)
         calibration = self._calibration(probe)
         if calibration is not None:
             self._forecast.begin(calibration, self._writer.trials)
             parts, made_at = len(calibration.parts), calibration.made_at
             self._progress.note(f"step times are predicted from a table of {parts} parts, made {made_at}")
         self._progress.begin_live(self._loop)
+
+    def _expect_alone(self, reference_s: float) -> None:
+        confirming, expected_s = self._plan.config.confirming(), ALONE_SLOWER_THAN_REFERENCE * reference_s
+        self._deadline_s = max(self._deadline_s, self._plan.config.deadline or DEADLINE_TIMES * expected_s)
+        needed = self._loop.expect_alone(expected_s)
+        text = (
+            f"the best {confirming.alone} are trained alone at last, {confirming.num_alone} trainings of about "
+            f"{expected_s:.0f} s: {100 * needed:.0f} % of the budget"
+        )
+        if needed > MAX_SHARE_ALONE:
+            text += f"; at most {100 * MAX_SHARE_ALONE:.0f} % is kept for them, those from random weights come first"
+        self._progress.note(text)
 
     def _calibration(self, probe: Probe) -> Calibration | None:
         """What step times are predicted from in this run, in each of its sessions."""
@@ -132,7 +147,9 @@ class Driver:
         seed = self._loop.trial_seed(candidate.index)
         return TrialCall(
             index=candidate.index,
-            task=replace(self._task, arch=candidate.arch, seed=seed),
+            task=self._plan.trial(
+                replace(self._task, arch=candidate.arch, seed=seed), self._loop.weights_of(candidate.index)
+            ),
             deadline_s=self._deadline_s,
             share_of_node=self._share,
         )
@@ -159,6 +176,7 @@ class Driver:
                 space=plan.space,
                 choose_dtype=choose_dtype and plan.config.dtype == "auto",
                 calibrate=calibrates,
+                alone_steps=plan.alone_steps,
             ),
         )
         try:

@@ -32,9 +32,10 @@ from nas.train import accuracy, train
 from nas.train.feed import Feed
 from nas.train.loop import eval_batch_size
 from nas.train.supernets import judge
-from nas.train.trained import read_supernet
+from nas.train.trained import TrainedSupernet, read_supernet
 from results import RunError, TrialStatus
 from search_space import build_network
+from supernet import extract
 
 __all__ = ["evaluate", "probe"]
 
@@ -56,19 +57,14 @@ def evaluate(task: TrialTask) -> Evaluation:
     if task.max_step_time is not None and step_time.ratio > task.max_step_time:
         reason = f"a training step takes {step_time.ratio:.2f} of the reference's, over {task.max_step_time:g}"
         return Evaluation(status=TrialStatus.PRUNED, reason=reason, device=device, step_time=step_time)
-    with lane.measuring():
-        memory = measure_training_memory(task.arch, limit_bytes=task.memory_bytes, **_step_conditions(task))
-    measured = Evaluation(
-        status=TrialStatus.OK,
-        device=device,
-        step_time=step_time,
-        peak_memory_bytes=memory.peak_bytes,
-        max_batch_size=memory.largest_batch,
-    )
-    if task.supernet is not None:
+    measured = Evaluation(status=TrialStatus.OK, device=device, step_time=step_time)
+    if task.supernet is not None and not task.steps:
         with lane.training():
             return _score_in_supernet(task, task.supernet, measured)
-    data = prepare(task.data)
+    with lane.measuring():
+        memory = measure_training_memory(task.arch, limit_bytes=task.memory_bytes, **_step_conditions(task))
+    measured = replace(measured, peak_memory_bytes=memory.peak_bytes, max_batch_size=memory.largest_batch)
+    data = task.prepared if task.prepared and task.prepared.at_hand else prepare(task.data)
     with lane.training() as at_step_boundary:
         return _train_and_score(task, data, measured, at_step_boundary)
 
@@ -82,6 +78,8 @@ def _train_and_score(
     network = build_network(
         task.arch, dropout=task.recipe.dropout, drop_path=task.recipe.drop_path, generator=generator
     )
+    if task.supernet is not None:
+        network.load_state_dict(extract(_read(task.supernet).supernet, task.arch).state_dict())
     compute.place(network)
     outcome = train(
         network,
@@ -111,13 +109,19 @@ def _train_and_score(
 
 
 def _score_in_supernet(task: TrialTask, ref: SupernetRef, measured: Evaluation) -> Evaluation:
+    trained = _read(ref)
+    job = replace(trained.config.job.with_data(task.data.data, task.data.root), compute=task.compute)
+    ready = task.judged_on if task.judged_on and all(data.at_hand for data in task.judged_on) else None
+    with closing(Feed(job, data=ready)) as feed:
+        correct, count = judge(job, trained.supernet, task.arch, feed)
+    return replace(measured, correct=correct, num_evaluated=count)
+
+
+def _read(ref: SupernetRef) -> TrainedSupernet:
     trained = read_supernet(Path(ref.folder))
     if trained.sha256 != ref.sha256:
         raise RunError(f"{ref.folder}: must hold the weights that the search began with, got others")
-    job = replace(trained.config.job.with_data(task.data.data, task.data.root), compute=task.compute)
-    with closing(Feed(job)) as feed:
-        correct, count = judge(job, trained.supernet, task.arch, feed)
-    return replace(measured, correct=correct, num_evaluated=count)
+    return trained
 
 
 def _on_device(data: PreparedData, split: Split, compute: Compute) -> DeviceImages:
@@ -150,8 +154,8 @@ def probe(task: TrialTask, request: ProbeRequest) -> Probe:
     if request.choose_dtype:
         with lane.measuring():
             task = replace(task, compute=replace(task.compute, dtype=_faster_dtype(task)))
-    seconds = [_trial_seconds(replace(task, arch=task.reference, steps=n)) for n in PROBE_STEPS]
-    a_step_s = max(0.0, seconds[1] - seconds[0]) / (PROBE_STEPS[1] - PROBE_STEPS[0])
+    trial_s = _foreseen_seconds(task)
+    alone = replace(task, supernet=None, steps=request.alone_steps)
     conditions = _step_conditions(task)
     calibration = kept_calibration(request.space, **conditions)
     if calibration is None and request.calibrate:
@@ -160,9 +164,20 @@ def probe(task: TrialTask, request: ProbeRequest) -> Probe:
     return Probe(
         device=describe_device(task.compute),
         compute=task.compute,
-        trial_s=seconds[1] + max(0, task.steps - PROBE_STEPS[1]) * a_step_s,
+        trial_s=trial_s,
+        alone_s=_foreseen_seconds(alone) if alone.steps else None,
         calibration=calibration,
     )
+
+
+def _foreseen_seconds(task: TrialTask) -> float:
+    """Wall seconds of a whole trial of the reference, by a few of its steps."""
+    task = replace(task, arch=task.reference)
+    if not task.steps:
+        return _trial_seconds(task)
+    few, more = (_trial_seconds(replace(task, steps=n)) for n in PROBE_STEPS)
+    a_step_s = max(0.0, more - few) / (PROBE_STEPS[1] - PROBE_STEPS[0])
+    return more + max(0, task.steps - PROBE_STEPS[1]) * a_step_s
 
 
 def _trial_seconds(task: TrialTask) -> float:

@@ -58,5 +58,5 @@ class Forecast:
         if self._model is None or trial.device != self._device or ratio is None or low is None or high is None:
             return
         self._model.learn(trial.arch, ratio, low, high)
-        if trial.ok:
+        if trial.ok and not trial.repeat:
             self._lengths.append((ratio, trial.seconds))

@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from nas.measure import Prediction
 from nas.search.budget import BudgetKeeper
-from nas.search.confirm import Confirmation, Confirming, why_nothing
+from nas.search.confirm import AloneConfirmation, Confirmation, Confirming, Trained, why_nothing
 from nas.search.forecast import Forecast
 from nas.search.proposals import history_events, outcome_of
 from nas.search.samplers import Candidate, Sampler, SpaceExhausted
 from nas.search.task import Evaluation
-from results import Objective, RunWriter, TrialResult, TrialStatus
+from results import Objective, RunWriter, TrialResult, TrialStatus, Weights
 from search_space import ArchSpec, Space
 
 __all__ = ["Finished", "SearchLoop"]
@@ -40,11 +40,15 @@ class Finished:
     evaluation: Evaluation | None = None
 
 
+MAX_SHARE_ALONE = 0.5
+
+
 class _Trial(NamedTuple):
-    """A candidate, and which of its trainings this is (`TrialResult.repeat`)."""
+    """A candidate, which of its trainings this is (`TrialResult.repeat`), and what its accuracy will be of."""
 
     candidate: Candidate[ArchSpec]
     repeat: int
+    weights: Weights
 
 
 class _Started(NamedTuple):
@@ -65,6 +69,7 @@ class SearchLoop:
         on_finished: called with each record, after it is on the disk.
         forecast: what is known of candidates beforehand; told of every record.
         confirming: how much of the budget is for training the best networks anew.
+        weights: what the accuracies of the search itself are of.
     """
 
     def __init__(
@@ -83,6 +88,7 @@ class SearchLoop:
         on_finished: Callable[[TrialResult], None],
         forecast: Forecast,
         confirming: Confirming,
+        weights: Weights = Weights.OWN,
     ) -> None:
         self.keeper = keeper
         self.objective = objective
@@ -101,21 +107,51 @@ class SearchLoop:
         self._forecast = forecast
         self._running: dict[int, _Started] = {}
         self._confirming = confirming
-        self._confirmation: Confirmation | None = None
+        self._weights = weights
+        self._alone_s = 0.0
+        self._confirmation: Confirmation | AloneConfirmation | None = None
         self._exhausted: SpaceExhausted | None = None
         self._unconfirmed: str | None = None
         self._share = 1 - confirming.share
         self._repeats: Counter[str] = Counter()
+        self._trained: Trained = Counter()
         self._next_index = writer.next_index
         sampler.recover(history_events(writer.history, space, folder=writer.folder))
         # What was in flight when an earlier session ended keeps its number, and comes first.
-        self._again = [_Trial(candidate, repeat=0) for candidate in sampler.pending()]
+        self._again = [_Trial(candidate, repeat=0, weights=weights) for candidate in sampler.pending()]
         for trial in writer.trials:
             self._repeats[trial.key] = max(self._repeats[trial.key], trial.repeat)
-            keeper.finish(trial.index, seconds=trial.seconds, device_seconds=trial.device_seconds, typical=trial.ok)
+            self._trained[trial.key, trial.weights] += trial.repeat > 0
+            self._keep_book(trial)
+
+    def _keep_book(self, trial: TrialResult) -> None:
+        self.keeper.finish(
+            trial.index,
+            seconds=trial.seconds,
+            device_seconds=trial.device_seconds,
+            typical=trial.ok and trial.weights is self._weights,
+        )
+
+    def expect_alone(self, seconds: float) -> float:
+        """A network trained alone, in a search that a supernet judges, is expected to take so long: as much of the
+        budget as all of these trainings need is kept for them, at most half.
+
+        Returns:
+            What they need as a share of the budget.
+        """
+        self._alone_s = seconds
+        at_once, budget = self._max_running, self.keeper.budget
+        each = {"trials": 1.0, "wall": seconds / at_once}.get(budget.kind, seconds * self._devices)
+        needed = self._confirming.num_alone * each / budget.amount
+        self._share = 1 - min(needed, MAX_SHARE_ALONE)
+        return needed
+
+    def weights_of(self, index: int) -> Weights:
+        """What the accuracy of trial `index`, which runs, will be of."""
+        return self._running[index].trial.weights
 
     @property
-    def confirmation(self) -> Confirmation | None:
+    def confirmation(self) -> Confirmation | AloneConfirmation | None:
         """What is trained anew, once the search itself is over."""
         return self._confirmation
 
@@ -171,7 +207,7 @@ class SearchLoop:
         except SpaceExhausted as exhausted:
             return self._after_this_phase(now_s, str(exhausted))
         predicted = self._forecast.step_time(trial.candidate.arch)
-        expected_s = self._forecast.trial_seconds(predicted)
+        expected_s = self._expected_s(trial, predicted)
         if not self.keeper.admits(now_s, expected_s, share=self._share):
             self._again.insert(0, trial)
             # What runs may end sooner than expected and leave room, except on a clock, which only goes on.
@@ -182,11 +218,19 @@ class SearchLoop:
         self.keeper.start(trial.candidate.index, now_s, expected_s)
         return trial.candidate
 
+    def _expected_s(self, trial: _Trial, predicted: Prediction | None) -> float | None:
+        if trial.weights is self._weights:
+            return self._forecast.trial_seconds(predicted)
+        others = (one for one in self.writer.trials if one.ok and one.weights is not self._weights)
+        return max((one.seconds for one in others), default=self._alone_s)
+
     def _after_this_phase(self, now_s: float, reason: str) -> Candidate[ArchSpec] | None:
         """The first candidate of what comes after the search; without such a phase, or after it, the end."""
         if self._share == 1:
             self.stop(reason)
             return None
+        if self._confirming.alone:
+            return self._train_alone()
         seconds = [trial.seconds for trial in self.writer.trials if trial.ok]
         room = self.keeper.room(
             now_s,
@@ -197,7 +241,9 @@ class SearchLoop:
         since = self.writer.asks[-1].after if self.writer.asks else 0
         begun = sum(trial.repeat > 0 for trial in self.writer.trials[since:])
         picked, searched = len(self._sampler.picks()), sum(not each.trial.repeat for each in self._running.values())
-        confirmation = Confirmation.fitting(room, picked + searched, self._confirming, begun=begun)
+        confirmation = Confirmation.fitting(
+            room, picked + searched, self._confirming, begun=begun, weights=self._weights
+        )
         if confirmation is not None and searched:
             # Which are the best is known when all that was searched has been measured.
             return None
@@ -207,6 +253,17 @@ class SearchLoop:
             self._unconfirmed = why_nothing(room, picked + searched, self._confirming)
         if self._confirmation is not None:
             # What was asked for and does not fit any more waits for a larger budget, on record.
+            self._again = [trial for trial in self._again if trial.repeat]
+        return self.next()
+
+    def _train_alone(self) -> Candidate[ArchSpec] | None:
+        """The first of the best to be trained alone, once all that was searched has been judged."""
+        if any(not each.trial.repeat for each in self._running.values()):
+            return None
+        self._share = 1
+        if picks := self._sampler.picks():
+            num_networks = min(self._confirming.alone, len(picks))
+            self._confirmation = AloneConfirmation(num_networks=num_networks, repeat=self._confirming.repeat)
             self._again = [trial for trial in self._again if trial.repeat]
         return self.next()
 
@@ -221,14 +278,16 @@ class SearchLoop:
                 raise
             self.writer.ask(candidate.index, candidate.decisions)
             self._next_index += 1
-            return _Trial(candidate, repeat=0)
-        picked = self._confirmation.next(self._sampler.picks(), self._repeats)
-        if picked is None:
+            return _Trial(candidate, repeat=0, weights=self._weights)
+        chosen = self._confirmation.next(self._sampler.picks(), self._trained)
+        if chosen is None:
             raise SpaceExhausted(f"its best {self._confirmation.num_networks} networks were trained anew")
+        picked, weights = chosen
         candidate = replace(picked, index=self._next_index)
         self._next_index += 1
         self._repeats[candidate.arch.key] += 1
-        return _Trial(candidate, repeat=self._repeats[candidate.arch.key])
+        self._trained[candidate.arch.key, weights] += 1
+        return _Trial(candidate, repeat=self._repeats[candidate.arch.key], weights=weights)
 
     def _why_no_more(self, now_s: float, expected_s: float | None) -> str:
         budget, left = self.keeper.budget, self.keeper.left(now_s)
@@ -257,7 +316,7 @@ class SearchLoop:
             result = self._record(started, refused)
         self.writer.append(result)
         del self._running[index]
-        self.keeper.finish(index, seconds=result.seconds, device_seconds=result.device_seconds, typical=result.ok)
+        self._keep_book(result)
         self._forecast.learn(result)
         if not result.repeat:
             self._sampler.tell(started.trial.candidate, outcome_of(result))
@@ -265,7 +324,7 @@ class SearchLoop:
         return result
 
     def _record(self, started: _Started, finished: Finished) -> TrialResult:
-        (candidate, repeat), started_s, predicted = started
+        (candidate, repeat, weights), started_s, predicted = started
         arch = candidate.arch
         params, macs = arch.cost(self._image_size)
         found = finished.evaluation
@@ -277,6 +336,7 @@ class SearchLoop:
             status=finished.status,
             reason=finished.reason,
             repeat=repeat,
+            weights=weights,
             key=arch.key,
             arch=arch,
             decisions=candidate.decisions,

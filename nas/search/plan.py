@@ -1,7 +1,7 @@
 """What follows from a config once the space and the data are known."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,12 +12,16 @@ from nas.search.forecast import Forecast
 from nas.search.inherited import SupernetRef
 from nas.search.proposals import make_sampler, space_domain
 from nas.search.samplers import Goal, ListSampler, Sampler
-from results import Limits, Objective, environment
+from nas.search.task import TrialTask
+from nas.train.feed_data import FeedData
+from results import Limits, Objective, Weights, environment
 from search_space import ArchSpec, Space
 
 __all__ = ["Plan"]
 
 MIN_ROUNDS = 15
+JUDGED_ROUNDS = 6
+"""Of a candidate that a supernet judges: 2 % of a step time are 0.14 % of a reward, and its accuracy is less sure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +29,8 @@ class Plan:
     """A config with its space (for the data's classes), its data, and what it left open decided.
 
     `training_seed` is what the seed of each training follows from; `networks`, where given, are trained in their order
-    in place of what a sampler would propose. With a `supernet` nothing is trained.
+    in place of what a sampler would propose. With a `supernet` nothing is trained but the best networks at last, alone,
+    for `alone_steps`.
     """
 
     config: SearchConfig
@@ -37,6 +42,8 @@ class Plan:
     training_seed: int
     networks: tuple[ArchSpec, ...] = ()
     supernet: SupernetRef | None = None
+    alone_steps: int = 0
+    judged_on: FeedData | None = None
 
     @classmethod
     def of(cls, config: SearchConfig, space: Space) -> Self:
@@ -59,23 +66,46 @@ class Plan:
         """Of a config with a supernet, the one in `folder`, which says what is searched and on what."""
         supernet = SupernetRef.find(Path(folder))
         job, space = supernet.job(config.data, config.data_root)
+        data = prepare(job.eval_data, max_corrupt=job.max_corrupt)
+        batch_size = config.batch_size or space.batch_size
+        alone_steps = config.train_steps(data.counts["train"], batch_size) if config.confirming().alone else 0
         return cls(
             config=config,
             space=space,
-            data=prepare(job.eval_data, max_corrupt=job.max_corrupt),
+            data=data,
             image_size=job.recipe.eval_size,
-            batch_size=config.batch_size or space.batch_size,
+            batch_size=batch_size,
             steps=0,
             training_seed=config.seed,
             supernet=supernet,
+            alone_steps=alone_steps,
+            judged_on=FeedData.of(job) if job.data_mode == "cache" else None,
         )
 
     def objective(self) -> Objective:
         return Objective(reference_params=self.space.reference.params, w=self.config.w, v=self.config.v)
 
-    def precision(self) -> Precision:
-        """Of a candidate's step time: a tenth of the steps that it is trained for are spent on it, if need be."""
-        return Precision(max_rounds=max(MIN_ROUNDS, self.steps // 10))
+    def precision(self, weights: Weights) -> Precision:
+        """Of a step time: a tenth of the steps that a candidate is trained for are spent on it, if need be."""
+        if weights is Weights.SUPERNET:
+            return Precision(max_rounds=JUDGED_ROUNDS)
+        return Precision(max_rounds=max(MIN_ROUNDS, (self.alone_steps or self.steps) // 10))
+
+    def trial(self, task: TrialTask, weights: Weights) -> TrialTask:
+        """The task as one whose accuracy is of such weights."""
+        return replace(
+            task,
+            steps=0 if weights is Weights.SUPERNET else self.alone_steps or self.steps,
+            supernet=None if weights is Weights.OWN else self.supernet,
+            precision=self.precision(weights),
+            prepared=self.data,
+            judged_on=self.judged_on if weights is Weights.SUPERNET else None,
+        )
+
+    @property
+    def weights(self) -> Weights:
+        """What the accuracies of the search are of."""
+        return Weights.OWN if self.supernet is None else Weights.SUPERNET
 
     def sampler(self, forecast: Forecast) -> Sampler[ArchSpec]:
         """A sampler that has been told nothing. It proposes no network whose predicted step time lies above the limit
@@ -101,6 +131,7 @@ class Plan:
             "image_size": self.image_size,
             "batch_size": self.batch_size,
             "train_steps": self.steps,
+            "alone_steps": self.alone_steps,
             "supernet": self.supernet and self.supernet.for_record(),
             "data": {
                 "summary": self.data.summary(),

@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from nas.search.confirm import AloneConfirmation
 from nas.search.loop import SearchLoop
 from nas.text import printable
-from results import Network, TrialResult, TrialStatus, best_network, networks_by_device, pareto_front
+from results import Network, TrialResult, TrialStatus, Weights, best_network, networks_by_device, pareto_front
 
 __all__ = ["Progress"]
+
+ALONE = {Weights.OWN: "alone", Weights.INHERITED: "from the supernet's weights"}
 
 
 class Progress:
@@ -67,8 +70,9 @@ class Progress:
         if confirmation is not None and not self._told_of_confirmation:
             self._told_of_confirmation = True
             self.note(
-                f"the search is over; confirming: the best {confirmation.num_networks} networks are trained anew, "
-                f"{confirmation.num_trainings} trainings with other seeds"
+                f"the search is over; confirming: the best {confirmation.num_networks} networks are trained "
+                + ("alone, " if isinstance(confirmation, AloneConfirmation) else "anew, ")
+                + f"{confirmation.num_trainings} trainings with other seeds"
             )
 
     def finished(self, loop: SearchLoop, result: TrialResult) -> None:
@@ -97,8 +101,8 @@ class Progress:
         parts = [f"{len(loop.writer.trials)} done", f"{loop.num_running} running", f"{failed} failed"]
         for best in self._bests:
             where = f" on {best.device}" if len(self._fronts) > 1 else ""
-            how = ", confirmed" if best.confirmed else ""
-            parts.append(f"best reward {best.reward:.4f} (trial {best.trial}{how}){where}")
+            how = ", confirmed" if best.final.confirmed else ""
+            parts.append(f"best reward {best.final.reward:.4f} (trial {best.trial}{how}){where}")
         sizes = " + ".join(str(size) for size in self._fronts)
         parts += [f"front {sizes or 0}", f"{_left(loop, self._now_s)} left"]
         if loop.stop_reason:
@@ -113,8 +117,9 @@ def _left(loop: SearchLoop, now_s: float) -> str:
 def _trial_line(loop: SearchLoop, result: TrialResult) -> str:
     again = ""
     if result.repeat:
-        first = next(trial.index for trial in loop.writer.trials if trial.key == result.key)
-        again = f"trial {first} again  "
+        first = next(trial for trial in loop.writer.trials if trial.key == result.key)
+        how = "again" if first.weights is result.weights else ALONE[result.weights]
+        again = f"trial {first.index} {how}  "
     head = f"trial {result.index:<4d} {result.status:<13s} {again}"
     if result.ok and result.accuracy is not None and result.step_time_ratio is not None:
         return (

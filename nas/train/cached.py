@@ -13,10 +13,10 @@ from nas.data import (
     Split,
     eval_batches,
     in_turn,
-    prepare,
     train_batches,
 )
 from nas.train.augmenting import after_crop
+from nas.train.feed_data import FeedData
 from nas.train.job import TrainJob
 from nas.train.origin import Normalisation
 from nas.train.schedule import Phase
@@ -30,10 +30,9 @@ class Cached:
     advice = "augmentation takes that time; --data-mode stream does it in processes beside the step"
     ahead = 0
 
-    def __init__(self, job: TrainJob) -> None:
+    def __init__(self, job: TrainJob, data: FeedData | None = None) -> None:
         self._job = job
-        self._train_data = prepare(job.data, splits=("train",), max_corrupt=job.max_corrupt)
-        self._eval_data = prepare(job.eval_data, splits=("holdout", "test"), max_corrupt=job.max_corrupt)
+        self._train_data, self._eval_data = data or FeedData.of(job)
         self.classes = self._train_data.classes
         self.counts = {**self._train_data.counts, **self._eval_data.counts}
         self.fingerprints = self._train_data.fingerprint, self._eval_data.fingerprint

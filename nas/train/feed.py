@@ -6,6 +6,7 @@ from torch import Tensor
 
 from nas.data import Skipped, Split
 from nas.train.cached import Cached
+from nas.train.feed_data import FeedData
 from nas.train.job import TrainJob
 from nas.train.loop import eval_batch_size
 from nas.train.model_data import ModelData
@@ -27,17 +28,18 @@ class Feed:
         ahead: batches that are decoded before they are asked for, at most.
     """
 
-    def __init__(self, job: TrainJob, *, loader_workers: int | None = None) -> None:
+    def __init__(self, job: TrainJob, *, loader_workers: int | None = None, data: FeedData | None = None) -> None:
         """Make the job's data ready.
 
         Args:
             loader_workers: processes that decode streamed images; see `default_workers`.
+            data: what is ready already, of a job whose images are in the cache.
 
         Raises:
             ValueError: for a job that does not fit its data.
         """
         self._job = job
-        self._source = Cached(job) if job.data_mode == "cache" else Streamed(job, loader_workers)
+        self._source = Cached(job, data) if job.data_mode == "cache" else Streamed(job, loader_workers)
         self.fingerprints = self._source.fingerprints
         self.normalisation = self._source.normalisation
         self.skipped: Skipped = self._source.skipped

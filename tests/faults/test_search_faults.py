@@ -105,31 +105,30 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     assert not alive
 
 
-def test_a_search_by_a_supernet_is_killed_and_resumed(search: Start, tmp_path: Path) -> None:
+def test_a_search_by_a_supernet_is_killed_while_its_best_is_trained_alone(search: Start, tmp_path: Path) -> None:
     nas = [sys.executable, "-m", "nas.cli"]
     options = ["--space", "toy.yaml", "--data", "digits", "--budget", "20st", "--batch-size", "64", "--out", "super"]
     code, _, error = search(command=[*nas, "supernet", "train", *options]).wait()
     assert code == 0, error
-    asked = ("--evaluator", "supernet", "--supernet", "super", "--budget", "8", "--seed", "3", "--sampler", "random")
+    asked = ("--evaluator", "supernet", "--supernet", "super", "--budget", "10", "--seed", "3", "--sampler", "random")
+    alone = ("--confirm", "1", "--repeat", "2", "--train-length", "20", "--dtype", "float32")
     run = tmp_path / "runs/a"
-    running = search(*asked, "--dtype", "float32", "--out", "a")
-    wait_for(lambda: len(rows(run)) >= 2, "two candidates", running=running.process)
+    running = search(*asked, *alone, "--out", "a")
+    wait_for(lambda: len(rows(run)) >= 7, "a training alone", running=running.process)
     os.kill(running.process.pid, signal.SIGKILL)
     running.process.communicate()
     finished = rows(run)
     code, out, error = search("--resume", "a", "--json").wait()
     assert code == 0, error
-    assert json.loads(out)["num_trials"] == 8
+    assert json.loads(out)["num_trials"] == 10
     assert rows(run)[: len(finished)] == finished
-    code, _, error = search(*asked, "--dtype", "float32", "--out", "b").wait()
-    assert code == 0, error
-    assert outcome(run) == outcome(tmp_path / "runs/b")
-    assert {row["train_steps"] for row in rows(run)} == {None}
+    kinds = [(row["weights"], row["train_steps"]) for row in rows(run)]
+    assert kinds == [("supernet", None)] * 6 + [("own", 20)] * 2 + [("inherited", 20)] * 2
     shutil.rmtree(tmp_path / "runs/super")
-    code, _, error = search("--resume", "a", "--budget", "9").wait()
+    code, _, error = search("--resume", "a", "--budget", "12").wait()
     assert code == 2
     assert "super" in error
-    assert len(rows(run)) == 8
+    assert len(rows(run)) == 10
 
 
 def test_a_search_killed_while_it_confirms_confirms_the_rest(search: Start, tmp_path: Path) -> None:

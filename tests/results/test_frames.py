@@ -4,13 +4,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
-from results import COLUMNS, Network, Run, RunWriter, TrialResult, TrialStatus, columns, frames, load
+from results import COLUMNS, Column, RunWriter, TrialResult, TrialStatus, Weights, load
 from results.columns import nested_fields, record_columns
 from search_space.spec import StageSpec
 
@@ -124,41 +124,64 @@ def test_every_column_is_documented() -> None:
     assert (units["accuracy"], units["step_time_ratio_high"], units["trial"]) == ("share", "of the reference", "")
 
 
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
 @dataclass(frozen=True, kw_only=True)
-class Judged(Network):
-    """A network that holds another of its kind.
+class Leaf:
+    """A record.
 
     Attributes:
-        anew: what its trainings of another kind say.
-        steps: how many.
+        size_s, other_s: how long it
+            is.
+        colour: which it has.
+        inner: one in it.
     """
 
-    anew: "Judged | None" = None
-    steps: int | None = None
+    size_s: float | None
+    other_s: float
+    colour: Colour
+    inner: "Leaf | None" = None
 
 
-def test_a_new_field_is_a_column_and_a_nested_network_is_flattened(
-    new_run: NewRun, trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = {column.name for column in record_columns(Network)}
-    (steps,) = (column for column in record_columns(Judged) if column.name not in known)
-    assert (steps.name, steps.dtype, steps.meaning) == ("steps", "Int64", "how many.")
-    assert [name for name in nested_fields(Judged) if name not in nested_fields(Network)] == ["anew"]
-    table = {**COLUMNS, "networks": (*COLUMNS["networks"], *columns._nested_columns(Judged))}
-    monkeypatch.setattr(frames, "COLUMNS", table)
-    monkeypatch.setattr(frames, "Network", Judged)
+def test_columns_follow_from_a_record() -> None:
+    assert nested_fields(Leaf) == ["inner"]
+    assert record_columns(Leaf) == [
+        Column(name="size_s", dtype="Float64", unit="s", meaning="how long it is.", field="size_s"),
+        Column(name="other_s", dtype="Float64", unit="s", meaning="how long it is.", field="other_s"),
+        Column(
+            name="colour",
+            dtype="category",
+            unit="",
+            meaning="which it has.",
+            field="colour",
+            categories=("red", "blue"),
+        ),
+    ]
 
-    def judged(network: Network, **more: Any) -> Judged:
-        return Judged(**{field.name: getattr(network, field.name) for field in fields(Network)}, **more)
 
-    one, two = Run(new_run(trial(0), trial(1))).networks()
-    inner = judged(replace(one, accuracy=0.25), steps=7)
-    frame = frames.networks_frame([[judged(one, anew=inner), judged(two)]])
-    assert frame["anew_accuracy"].fillna(-1).tolist() == [0.25, -1]
-    assert frame["anew_steps"].fillna(-1).tolist() == [7, -1]
-    assert "anew_key" not in frame
-    plain = frames.networks_frame([[judged(one), judged(two)]])
-    assert not [name for name in plain if name.startswith("anew_")]
+def test_what_trainings_alone_say_has_columns_of_its_own(new_run: NewRun, trial: MakeTrial) -> None:
+    judged = [trial(index, weights=Weights.SUPERNET, accuracy=0.3 + 0.1 * index) for index in range(2)]
+    alone = [
+        trial(10 + repeat, arch=judged[0].arch, repeat=repeat, weights=Weights.OWN, accuracy=0.6 + 0.02 * repeat)
+        for repeat in (1, 2)
+    ]
+    run = load(new_run(*judged, *alone))
+    assert run.trials_frame()["weights"].tolist() == ["supernet", "supernet", "own", "own"]
+    frame = run.networks_frame()
+    assert frame["accuracy"].tolist() == [0.3, 0.4]
+    assert frame["alone_accuracy"].fillna(-1).tolist() == pytest.approx([0.63, -1])
+    assert frame["alone_num_trainings"].fillna(-1).tolist() == [2, -1]
+    assert frame["best"].tolist() == [True, False], "by its trainings alone"
+    nested = [column.name for column in COLUMNS["networks"] if column.field.startswith("alone.")]
+    assert [name for name in frame if name.startswith("alone_")] == nested
+    assert not [name for name in frame if name.startswith("inherited_")]
+    assert "alone_key" not in nested
+    text = run._repr_html_()
+    assert "trained alone, best first:" in text
+    assert "by the supernet" in text
 
 
 def test_none_of_it_needs_torch_ray_or_optuna(new_run: NewRun, trial: MakeTrial, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from results import Limits, Objective, Run, RunWriter, TrialResult, load
 
 MakeTrial = Callable[..., TrialResult]
 SCRIPT = "<script>alert('\"x')</script>\u202e\x1b"
-KNOWN_TAGS = {"div", "p", "b", "br", "table", "thead", "tbody", "tr", "th", "td", "ul", "li"}
+KNOWN_TAGS = {"div", "p", "b", "br", "table", "thead", "tbody", "tr", "th", "td", "ul", "li", "pre"}
 
 
 class Page(HTMLParser):

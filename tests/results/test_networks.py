@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, t, ttest_ind
 
-from results import Limits, Network, Objective, TrialResult, networks
+from results import Limits, Network, Objective, TrialResult, Weights, best_network, networks, pareto_front
 
 MakeTrial = Callable[..., TrialResult]
 OBJECTIVE = Objective(reference_params=2000)
@@ -283,3 +283,48 @@ def test_the_work_for_many_networks_is_in_proportion(trial: MakeTrial) -> None:
 
     calls(100)
     assert calls(400) < 4.5 * calls(100)
+
+
+def _judged(make: MakeTrial) -> list[TrialResult]:
+    """Three networks that a supernet judged; the first two trained alone, twice each way."""
+    seen = {
+        0: [(0.6, Weights.SUPERNET), (0.40, Weights.OWN), (0.42, Weights.OWN), (0.5, Weights.INHERITED)],
+        1: [(0.5, Weights.SUPERNET), (0.44, Weights.OWN), (0.46, Weights.OWN), (0.4, Weights.INHERITED)],
+        2: [(0.7, Weights.SUPERNET)],
+    }
+    return [
+        make(100 * repeat + number, arch=make(number).arch, repeat=repeat, accuracy=accuracy, weights=weights)
+        for number, trainings in seen.items()
+        for repeat, (accuracy, weights) in enumerate(trainings)
+    ]
+
+
+def test_what_a_supernet_judged_and_what_was_trained_alone_do_not_mix(trial: MakeTrial) -> None:
+    trials = _judged(trial)
+    found = networks(trials, OBJECTIVE)
+    judged = [one for one in trials if one.weights is Weights.SUPERNET]
+    assert [replace(one, alone=None, inherited=None) for one in found] == networks(judged, OBJECTIVE)
+    alone = networks([one for one in trials if one.weights is Weights.OWN], OBJECTIVE)
+    assert [one.alone for one in found] == [replace(alone[0], trial=0), replace(alone[1], trial=1), None]
+    assert [one.alone and one.alone.accuracy for one in found] == [pytest.approx(0.41), pytest.approx(0.45), None]
+    assert [one.inherited and one.inherited.accuracy for one in found] == [0.5, 0.4, None]
+    assert found[1].alone is not None
+    assert found[1].alone.confirmed
+    assert found[1].final == found[1].alone
+    assert found[2].final == found[2]
+    best = best_network(found)
+    assert best is not None
+    assert best.trial == 1, "by the trainings alone"
+    assert [one.trial for one in pareto_front(found)] == [2, 0], "by the supernet"
+
+
+def test_limits_are_of_what_the_supernet_says(trial: MakeTrial) -> None:
+    found = networks(_judged(trial), OBJECTIVE, Limits(min_accuracy=0.55))
+    assert [one.trial for one in found] == [0, 2]
+    assert found[0].alone is not None
+
+
+def test_trainings_from_inherited_weights_alone_are_as_any(trial: MakeTrial) -> None:
+    one = trial(0, weights=Weights.INHERITED)
+    (network,) = networks([one], OBJECTIVE)
+    assert network == networks([replace(one, weights=Weights.OWN)], OBJECTIVE)[0]

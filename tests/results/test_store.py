@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Limits, Objective, Run, RunError, RunWriter, TrialResult, lines, load
+from results import SCHEMA_VERSION, Limits, Objective, Run, RunError, RunWriter, TrialResult, lines, load
 
 MakeTrial = Callable[..., TrialResult]
 NewRun = Callable[..., Path]
@@ -24,7 +24,7 @@ def test_a_run_reads_back(new_run: NewRun, trial: MakeTrial, objective: Objectiv
     assert run.limits == Limits()
     assert run.notes == ()
     assert run.config["seed"] == 1
-    assert run.config["schema_version"] == 4
+    assert run.config["schema_version"] == SCHEMA_VERSION
     assert run.trial(1) == made[2]
     with pytest.raises(RunError, match=r"has no trial 9 \(it holds 4 trials, up to 3\)"):
         run.trial(9)
@@ -165,7 +165,7 @@ def test_what_is_no_run_is_told_apart(tmp_path: Path) -> None:
         ("{}", "schema_version must be an integer"),
         ('{"schema_version": true}', "schema_version must be an integer"),
         ('{"schema_version": NaN}', "NaN is no JSON number"),
-        ('{"schema_version": 5}', "written by a newer version"),
+        (f'{{"schema_version": {SCHEMA_VERSION + 1}}}', "written by a newer version"),
     ],
 )
 def test_a_damaged_config_is_named(new_run: NewRun, text: str, rule: str) -> None:

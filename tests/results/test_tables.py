@@ -9,6 +9,7 @@ from results import (
     Network,
     Objective,
     TrialResult,
+    alone_text,
     best_text,
     front_csv,
     front_text,
@@ -118,3 +119,32 @@ def test_ties_are_told_and_what_only_seems_better(trial: MakeTrial, objective: O
             for number, (accuracy,) in enumerate(seen_once)
         ),
     ]
+
+
+def test_the_table_of_networks_trained_alone(trial: MakeTrial, objective: Objective) -> None:
+    seen = {
+        0: [(0.6, "supernet"), (0.40, "own"), (0.42, "own"), (0.5, "inherited")],
+        1: [(0.5, "supernet"), (0.64, "own"), (0.66, "own"), (0.4, "inherited")],
+        2: [(0.7, "supernet")],
+    }
+    trials = [
+        trial(100 * repeat + number, arch=trial(number).arch, repeat=repeat, accuracy=accuracy, weights=weights)
+        for number, trainings in seen.items()
+        for repeat, (accuracy, weights) in enumerate(trainings)
+    ]
+    found = networks(trials, objective)
+    header, first, second = alone_text(found).splitlines()
+    assert header.split("  ")[0] == "trial"
+    assert "by the supernet" in header
+    assert [line.split()[0] for line in (first, second)] == ["1", "0"], "best first"
+    assert [word for word in ("50.0 %", "65.0 %", "40.0 %", "2 x") if word not in first] == []
+    lines = best_text(found).splitlines()
+    assert lines[0].startswith("best reward: trial 1, confirmed by 2 trainings, P(best) ")
+    assert lines[0].endswith("; trained alone")
+    assert lines[1].startswith("from the supernet's weights the best reward is trial 0's (")
+    assert lines[2].startswith("by the supernet's accuracy it is trial 2's (")
+    rows = list(csv.DictReader(front_csv(found).splitlines()))
+    assert [row["alone_accuracy"] for row in rows] == [str(one.alone.accuracy) if one.alone else "" for one in found]
+    assert [row["inherited_num_trainings"] for row in rows] == ["1", "1", ""]
+    judged = networks([one for one in trials if not one.repeat], objective)
+    assert (alone_text(judged), "alone_accuracy" in front_csv(judged)) == ("", False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from results import SCHEMA_VERSION, Limits, Run, RunError, RunWriter, TrialResult, load
+from results import SCHEMA_VERSION, Limits, Run, RunError, RunWriter, TrialResult, Weights, load
 from results.compare import Difference
 
 MakeTrial = Callable[..., TrialResult]
@@ -33,7 +33,8 @@ V2_TRIALS = V1_TRIALS.replace(
     '"step_time_predicted":1.05,"step_time_predicted_low":0.8,"step_time_predicted_high":1.4,',
 ).replace('"peak_memory_bytes":1048576,', '"peak_memory_bytes":1048576,"max_batch_size":512,')
 V3_TRIALS = V2_TRIALS.replace('"decisions":[0,1,2],', '"decisions":[0,1,2],"repeat":0,')
-TRIALS = {1: V1_TRIALS, 2: V2_TRIALS, 3: V3_TRIALS}
+V4_TRIALS = V3_TRIALS
+TRIALS = {1: V1_TRIALS, 2: V2_TRIALS, 3: V3_TRIALS, 4: V4_TRIALS}
 
 
 def _write(folder: Path, version: int) -> Path:
@@ -64,7 +65,7 @@ def test_a_run_of_an_older_version_opens_and_stays_as_it_is(old: Path) -> None:
     run = Run(old)
     (trial,) = run.trials
     assert (trial.index, trial.ok, trial.accuracy, trial.step_time_ratio_high) == (0, True, 0.5, 1.1)
-    assert trial.repeat == 0
+    assert (trial.repeat, trial.weights) == (0, Weights.OWN)
     (network,) = run.front()
     assert (network.trial, network.confirmed, network.num_trainings, network.step_time_ratio_high) == (0, False, 1, 1.1)
     assert run.limits == Limits()

@@ -57,9 +57,10 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--evaluator", "supernet", "--supernet", "first"], "must be of a training, as nas train makes it"),
         (["--evaluator", "supernet", "--supernet", "first", "--space", "a.json"], "--space has no effect with --eval"),
         (
-            ["--evaluator", "supernet", "--supernet", "first", "--repeat", "3"],
-            "--repeat has no effect with --evaluator",
+            ["--evaluator", "supernet", "--supernet", "first", "--confirm-share", "0.3"],
+            "--confirm-share has no effect with --evaluator",
         ),
+        (["--confirm", "3"], "--confirm has no effect without --evaluator supernet"),
     ],
 )
 def test_bad_input_names_the_rule_and_leaves_nothing(

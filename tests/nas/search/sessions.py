@@ -9,7 +9,7 @@ from nas.search.forecast import Forecast
 from nas.search.loop import Finished, SearchLoop
 from nas.search.proposals import outcome_of, space_domain
 from nas.search.samplers import SAMPLERS, Candidate, Goal, Outcome
-from results import Limits, Objective, RunWriter, TrialResult
+from results import Limits, Objective, RunWriter, TrialResult, Weights
 from search_space import ArchSpec, Space
 
 MakeFinished = Callable[..., Finished]
@@ -44,6 +44,8 @@ class Session:
         forecast: Forecast | None = None,
         confirm_share: float = 0.0,
         repeat: int = 3,
+        alone: int = 0,
+        alone_s: float = 2.0,
     ) -> None:
         objective = Objective(reference_params=space.reference.params)
         if (folder / "config.json").exists():
@@ -69,8 +71,11 @@ class Session:
             now_s=self.clock,
             on_finished=self.finished.append,
             forecast=forecast or Forecast(),
-            confirming=Confirming(share=confirm_share, repeat=repeat),
+            confirming=Confirming(share=confirm_share, repeat=repeat, alone=alone),
+            weights=Weights.SUPERNET if alone else Weights.OWN,
         )
+        if alone:
+            self.loop.expect_alone(alone_s)
         self._tell, self.sampler.tell = self.sampler.tell, self._note_and_tell  # type: ignore[method-assign]
         self.started: list[Candidate[ArchSpec]] = []
         self._times: dict[int, tuple[float, float]] = {}

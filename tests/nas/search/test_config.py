@@ -44,6 +44,7 @@ CHANGED = SearchConfig(
     sampler="tpe",
     goal="front",
     confirm_share=0.0,
+    confirm=2,
     repeat=5,
     seed=2**32 - 1,
     workers=3,
@@ -89,6 +90,10 @@ def test_what_is_saved_is_read_again(config: SearchConfig) -> None:
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda, got 'tpu'"),
         ({"goal": "speed"}, "goal must be one of reward, front, got 'speed'"),
         ({"confirm_share": 1.0}, "confirm_share must be at least 0 and below 1, got 1.0"),
+        (
+            {"evaluator": "supernet", "supernet": "runs/super", "budget": "30"},
+            "budget must be above the 30 trainings that confirm 5 with repeat 3 takes, got 30",
+        ),
         ({"confirm_share": -0.2}, "confirm_share must be at least 0 and below 1, got -0.2"),
         ({"evaluator": "oracle"}, "evaluator must be one of training, supernet, got 'oracle'"),
         ({"evaluator": "supernet"}, "supernet must be given with evaluator supernet, and only then, got None"),
@@ -132,13 +137,14 @@ def test_a_file_is_read_strictly(field: str, value: object) -> None:
 
 
 def test_what_is_confirmed_follows_from_it() -> None:
-    assert CHANGED.confirming() == Confirming(share=0.0, repeat=5)
+    assert CHANGED.confirming() == Confirming(share=0.0, repeat=5, alone=2)
+    assert CHANGED.confirming().num_alone == 20, "from random weights, and from the supernet's"
     assert SearchConfig().confirming() == Confirming(share=0.2, repeat=3)
 
 
 def test_a_config_of_an_older_version_is_read() -> None:
     older = json.loads(saved(SearchConfig(sampler="random")))
-    for name in ("goal", "confirm_share", "repeat", "evaluator", "supernet"):
+    for name in ("goal", "confirm_share", "confirm", "repeat", "evaluator", "supernet"):
         del older[name]
     assert parse_json(SearchConfig, json.dumps(older)) == SearchConfig(sampler="random")
 

@@ -1,6 +1,8 @@
 """One candidate measured, trained and scored, in this process, on digits."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -147,3 +149,9 @@ def test_the_dtype_that_is_surely_faster_is_taken(
 
     monkeypatch.setattr(module, "measure_dtype_gain", lambda *_, **__: gain)
     assert module._faster_dtype(task) == expected
+
+
+def test_a_worker_does_not_hold_torch() -> None:
+    code = "import sys, nas.search.worker; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"

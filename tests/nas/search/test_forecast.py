@@ -16,7 +16,7 @@ from nas.search.config import SearchConfig
 from nas.search.forecast import Forecast
 from nas.search.plan import Plan
 from nas.search.samplers import SpaceExhausted
-from results import TrialResult, TrialStatus
+from results import TrialResult, TrialStatus, Weights
 from search_space import ArchSpec, Space
 
 DEVICE = "a chip"
@@ -177,5 +177,6 @@ def test_a_limit_that_no_network_keeps_names_what_was_predicted(
 
 
 def test_a_tenth_of_the_training_is_spent_on_its_step_time(plan_of: Callable[..., Plan]) -> None:
-    assert plan_of(train_length="300").precision().max_rounds == 30
-    assert plan_of(train_length="20").precision().max_rounds == 15
+    assert plan_of(train_length="300").precision(Weights.OWN).max_rounds == 30
+    assert plan_of(train_length="20").precision(Weights.OWN).max_rounds == 15
+    assert plan_of(train_length="300").precision(Weights.SUPERNET).max_rounds == 6

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nas.search.loop import Finished
-from results import TrialStatus
+from results import TrialStatus, Weights
 from search_space import Space
 from tests.nas.search.sessions import Begin, MakeFinished, Ok, Session, told_of
 
@@ -218,3 +218,78 @@ def test_a_space_that_is_used_up_with_its_budget_did_not_end_early(session: Begi
     running = session(space=eight, budget="12", confirm_share=0.33)
     running.run(ok)
     assert (len(running.searched), len(running.repeated), running.loop.notes) == (8, 4, ())
+
+
+def alone_of(session: Session) -> list[tuple[str, int, Weights]]:
+    return [(trial.key, trial.repeat, trial.weights) for trial in session.repeated]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_best_that_a_supernet_judged_are_trained_alone(session: Begin, ok: Ok, workers: int) -> None:
+    running = session(budget="20", workers=workers, alone=2, repeat=2)
+    running.run(ok)
+    assert len(running.searched) == 12
+    assert {trial.weights for trial in running.searched} == {Weights.SUPERNET}
+    first, second = sorted(running.searched, key=lambda trial: -running.loop.objective.reward(trial))[:2]
+    wanted = [(Weights.OWN, 1), (Weights.OWN, 2), (Weights.INHERITED, 3), (Weights.INHERITED, 4)]
+    assert sorted(alone_of(running)) == sorted(
+        (trial.key, repeat, weights) for weights, repeat in wanted for trial in (first, second)
+    )
+    if workers == 1:
+        assert [key for key, _, _ in alone_of(running)] == [first.key, second.key] * 4
+    assert running.told == told_of(running.searched), "it is not the sampler's business"
+    assert (running.loop.stop_reason or "").startswith("the budget")
+
+
+@pytest.mark.parametrize("done", range(12, 20))
+def test_trainings_alone_go_on_where_they_were_killed(session: Begin, ok: Ok, done: int) -> None:
+    settings: dict[str, Any] = {"budget": "20", "alone": 2, "repeat": 2}
+    whole = session("whole", **settings)
+    whole.run(ok)
+    killed = session("cut", **settings)
+    killed.run(ok, until=lambda: len(killed.keys) == done)
+    resumed = session("cut", **settings)
+    resumed.run(ok)
+    assert alone_of(resumed) == alone_of(whole)
+    assert resumed.keys == whole.keys
+
+
+def test_a_clock_has_room_kept_for_trainings_alone(session: Begin, ok: Ok) -> None:
+    # Eight trainings of 5 s, two at once: 20 of 60 seconds.
+    running = session(budget="60s", workers=2, expected_s=1, alone=2, repeat=2, alone_s=5.0)
+    running.start_all(lambda index: 1.0)
+    while not running.loop.over:
+        running.end_next(ok)
+        running.start_all(lambda index: 1.0 if running.loop.weights_of(index) is Weights.SUPERNET else 5.0)
+    assert max(trial.ended_s for trial in running.searched) == 40
+    assert len(running.repeated) == 8
+    assert running.clock.now_s == 60
+
+
+def test_what_does_not_fit_is_from_inherited_weights(session: Begin, ok: Ok) -> None:
+    # Half of the clock is kept at most: ten trainings of 5 s in place of twelve.
+    running = session(budget="100s", expected_s=1, alone=2, repeat=3, alone_s=5.0)
+    assert running.loop.expect_alone(5.0) == pytest.approx(0.6)
+    running.start_all(lambda index: 1.0)
+    while not running.loop.over:
+        running.end_next(ok)
+        running.start_all(lambda index: 1.0 if running.loop.weights_of(index) is Weights.SUPERNET else 5.0)
+    kinds = [trial.weights for trial in running.repeated]
+    assert kinds == [Weights.OWN] * 6 + [Weights.INHERITED] * 4
+    assert running.loop.stop_reason == "the budget is used up"
+
+
+def test_a_larger_budget_trains_the_new_best_alone(session: Begin, ok: Ok) -> None:
+    session(budget="12", alone=1, repeat=2).run(ok)
+    larger = session(budget="24", alone=1, repeat=2)
+    larger.run(lambda index, seconds: ok(index + 20, seconds))
+    best = max(larger.searched, key=larger.loop.objective.reward)
+    assert [trial.key for trial in larger.repeated[4:]] == [best.key] * 4
+    assert len(larger.writer.trials) == 24
+
+
+def test_without_a_network_nothing_is_trained_alone(session: Begin, finished: MakeFinished) -> None:
+    running = session(budget="20", alone=2, repeat=2)
+    running.run(lambda index, seconds: finished(TrialStatus.FAILED))
+    assert (len(running.searched), running.repeated) == (20, [])
+    assert running.loop.over

@@ -7,23 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from nas.cli.search import Config, _search_config
 from nas.data import DataError, prepare
 from nas.device import Compute
 from nas.measure import Precision
 from nas.search import SearchConfig, ValidationConfig
-from nas.search.evaluate import evaluate
+from nas.search.evaluate import evaluate, probe
 from nas.search.inherited import SupernetRef
 from nas.search.plan import Plan
 from nas.search.run import check_data
-from nas.search.task import TrialTask
+from nas.search.task import ProbeRequest, TrialTask
 from nas.train import TrainJob
 from nas.train.feed import Feed
+from nas.train.feed_data import FeedData
+from nas.train.loop import TrainOutcome
 from nas.train.supernets import judge
 from nas.train.trained import read_supernet
-from results import Run, RunError, RunWriter, TrialStatus
-from search_space import Space
+from results import Run, RunError, RunWriter, TrialStatus, Weights
+from search_space import Space, build_network
+from supernet import extract
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +38,7 @@ def _cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch, one_thread: None
 
 @pytest.fixture
 def config(finished_supernet: Path) -> SearchConfig:
-    return SearchConfig(evaluator="supernet", supernet=str(finished_supernet), seed=5, budget="3")
+    return SearchConfig(evaluator="supernet", supernet=str(finished_supernet), seed=5, budget="3", confirm=0)
 
 
 @pytest.fixture
@@ -78,8 +83,7 @@ def test_a_trial_takes_accuracy_with_its_weights_and_times_the_step(
     assert (found.status, found.correct, found.num_evaluated) == (TrialStatus.OK, *wanted)
     assert wanted[1] == prepare(supernet_job.eval_data).counts["holdout"]
     assert found.step_time is not None
-    assert found.peak_memory_bytes is not None
-    assert (found.train_steps, found.train_loss) == (None, None)
+    assert (found.train_steps, found.train_loss, found.peak_memory_bytes) == (None, None, None)
 
 
 def test_other_weights_than_those_at_the_start_are_refused(plan: Plan) -> None:
@@ -130,9 +134,52 @@ def test_the_command_takes_what_the_supernet_says(
         _search_config(replace(typed, given=("holdout",)))
 
 
-def test_nothing_is_confirmed(config: SearchConfig) -> None:
-    assert config.confirm_share > 0
-    assert config.confirming().share == 0
+def test_a_training_alone_begins_with_random_or_with_the_supernets_weights(
+    plan: Plan, finished_supernet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[dict[str, Tensor]] = []
+
+    def train(network: nn.Module, *args: object, **options: object) -> TrainOutcome:
+        begun.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return TrainOutcome(steps=4, loss=1.0, diverged=False)
+
+    monkeypatch.setattr("nas.search.evaluate.train", train)
+    task = replace(task_of(plan), precision=Precision(max_rounds=6))
+    plan = replace(plan, alone_steps=4)
+    for weights in (Weights.OWN, Weights.INHERITED):
+        found = evaluate(plan.trial(task, weights))
+        assert (found.status, found.train_steps) == (TrialStatus.OK, 4)
+    own, inherited = begun
+    wanted = extract(read_supernet(finished_supernet).supernet, task.arch).state_dict()
+    assert all(torch.equal(inherited[name], tensor) for name, tensor in wanted.items())
+    fresh = build_network(task.arch, generator=torch.Generator().manual_seed(task.seed)).state_dict()
+    assert all(torch.equal(own[name], tensor) for name, tensor in fresh.items())
+
+
+def test_a_worker_that_has_the_data_does_not_look_for_them(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(*args: object, **options: object) -> None:
+        raise AssertionError("the data were looked for")
+
+    plan = replace(plan, alone_steps=2)
+    wanted = evaluate(task_of(plan))
+    with monkeypatch.context() as patched:
+        for module in ("nas.search.evaluate", "nas.train.feed_data"):
+            patched.setattr(f"{module}.prepare", prepare)
+        found = evaluate(plan.trial(task_of(plan), Weights.SUPERNET))
+        assert (found.correct, found.num_evaluated) == (wanted.correct, wanted.num_evaluated)
+        assert evaluate(plan.trial(task_of(plan), Weights.OWN)).correct is not None
+    elsewhere = replace(plan.data, folder=plan.data.folder / "not-here")
+    moved = replace(plan, data=elsewhere, judged_on=FeedData(elsewhere, elsewhere))
+    again = evaluate(moved.trial(task_of(plan), Weights.SUPERNET))
+    assert (again.correct, again.num_evaluated) == (wanted.correct, wanted.num_evaluated)
+
+
+def test_a_probe_tells_of_trainings_alone(plan: Plan) -> None:
+    request = ProbeRequest(space=plan.space, choose_dtype=False, calibrate=False)
+    assert probe(task_of(plan), request).alone_s is None
+    found = probe(task_of(plan), replace(request, alone_steps=2000))
+    assert found.alone_s is not None
+    assert found.alone_s > found.trial_s
 
 
 def test_a_validation_trains_alone_for_as_long_as_a_search_does() -> None:
