@@ -1,21 +1,18 @@
 """Two runs side by side, where they compare at all."""
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from results.columns import COLUMNS
+from results.conditions import check_comparable, common_device, other_settings
 from results.devices import by_device
-from results.durable import RunError
 from results.intervals import Spread
 from results.networks import Network, networks
 from results.pareto import best_network, hypervolume, pareto_front
 from results.question import Asked, Question
 from results.tables import plain, text_table
-from search_space.files import parse_json
-from search_space.space import Space
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -23,10 +20,6 @@ if TYPE_CHECKING:
     from results.store import Run
 
 __all__ = ["ComparedRun", "Comparison", "Difference", "compare"]
-
-PER_PLACE = ("data", "data_root", "download", "address")
-"""Fields of a search that say where it ran, not what it did."""
-MAX_SHOWN = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +57,7 @@ class ComparedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two runs of one data set, image size and reference network, on one device, asked one question.
+    """Two runs of one data set, image size, batch size, dtype and reference network, on one device, asked one question.
 
     Attributes:
         device: name of the device.
@@ -154,8 +147,8 @@ def compare(a: "Run", b: "Run", *, device: str | None = None, **asked: Unpack[As
     Raises:
         ValueError: where they do not compare, saying by what.
     """
-    _check_comparable(a, b)
-    device = _common_device(a, b, device)
+    check_comparable(a, b)
+    device = common_device(a, b, device)
     question = a.question.changed(**asked)
     names = [run.folder.absolute().name for run in (a, b)]
     if names[0] == names[1]:
@@ -165,7 +158,7 @@ def compare(a: "Run", b: "Run", *, device: str | None = None, **asked: Unpack[As
         question=question,
         a=_compared(a, names[0], device, question),
         b=_compared(b, names[1], device, question),
-        settings=tuple(_settings(a, b)),
+        settings=tuple(other_settings(a, b)),
         notes=tuple(_notes(a, b, question)),
     )
 
@@ -185,70 +178,6 @@ def _compared(run: "Run", name: str, device: str, question: Question) -> Compare
     )
 
 
-def _check_comparable(a: "Run", b: "Run") -> None:
-    of_a, of_b = _conditions(a), _conditions(b)
-    against = [f"{name} {of_a[name][1]} and {of_b[name][1]}" for name in of_a if of_a[name][0] != of_b[name][0]]
-    if against:
-        raise ValueError(f"runs must be of the same conditions to be compared, got {'; '.join(against)}")
-
-
-def _conditions(run: "Run") -> dict[str, tuple[object, str]]:
-    """What must be the same, and how it is told."""
-    data, space = run.config.get("data"), run.config.get("space")
-    data = data if isinstance(data, dict) else {}
-    by_supernet = run.config.get("supernet") is not None
-    reference = None if space is None else _reference(run)
-    return {
-        "data": (data.get("fingerprint"), _shown(data.get("summary"))),
-        "image_size": (run.config.get("image_size"), _shown(run.config.get("image_size"))),
-        "reference network": (
-            (run.objective.reference_params, reference and reference.key),
-            f"{reference or 'unknown'} ({run.objective.reference_params:,} parameters)",
-        ),
-        "accuracy": (by_supernet, "of a supernet's weights" if by_supernet else "of trainings"),
-    }
-
-
-def _reference(run: "Run") -> Any:
-    try:
-        return parse_json(Space, json.dumps(run.config["space"])).reference
-    except ValueError as error:
-        raise RunError(f"{run.folder / 'config.json'}: space: {error}") from None
-
-
-def _common_device(a: "Run", b: "Run", asked: str | None) -> str:
-    common = [device for device in a.devices if device in b.devices and asked in (None, device)]
-    if len(common) == 1:
-        return common[0]
-    rule = "choose one with device" if common else "step times of different devices do not compare"
-    of_a, of_b = (", ".join(map(repr, run.devices)) or "none" for run in (a, b))
-    told = "" if asked is None else f" for device {asked!r}"
-    raise ValueError(f"runs must have one device in common to be compared ({rule}), got {of_a} and {of_b}{told}")
-
-
-def _settings(a: "Run", b: "Run") -> Iterator[tuple[str, str, str]]:
-    of_a, of_b = (dict(_recorded(run.config)) for run in (a, b))
-    for name in dict.fromkeys([*of_a, *of_b]):
-        if of_a.get(name) != of_b.get(name):
-            yield name, _shown(of_a.get(name)), _shown(of_b.get(name))
-
-
-def _recorded(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What a run was made with, by name."""
-    for name in ("batch_size", "train_steps"):
-        yield name, config.get(name)
-    environment = config.get("environment")
-    parts = {
-        "search": config.get("search"),
-        "compute": config.get("compute"),
-        "version of": environment.get("versions") if isinstance(environment, dict) else None,
-    }
-    for part, values in parts.items():
-        for name, value in values.items() if isinstance(values, dict) else ():
-            if name not in PER_PLACE:
-                yield name if part == "search" else f"{part} {name}", value
-
-
 def _notes(a: "Run", b: "Run", question: Question) -> Iterator[str]:
     for name, run in (("a", a), ("b", b)):
         for note in (question.told(run.question), question.never_trained(run.limits)):
@@ -257,11 +186,6 @@ def _notes(a: "Run", b: "Run", question: Question) -> Iterator[str]:
         if run.state.name != "ended":
             yield f"{name}: {run.state}"
         yield from (f"{name}: {note}" for note in run.notes)
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
 
 
 def _best_text(best: Network | None) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["comparison_html", "run_html"]
 
 MAX_ROWS = 50
+PARTS = ("search", "space", "data")
+COLUMN = {column.name: column for column in COLUMNS["networks"]}
 OF_HEADER = {"step time": "step_time_ratio", "MACs": "macs", "confirmed": "num_trainings", "P(best)": "p_best"}
 """The column that a header of `front_columns` stands for, where it is called otherwise; `network` is `arch`."""
 
@@ -77,10 +79,6 @@ def _asked(run: "Run") -> Iterator[tuple[str, str]]:
     yield "question", str(run.question)
 
 
-PARTS = ("search", "space", "data")
-MEANINGS = {column.name: column for column in COLUMNS["networks"]}
-
-
 def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th{_title(header)}>{_text(header)}</th>" for header in headers)
     body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
@@ -89,7 +87,7 @@ def _table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _title(header: str) -> str:
     """What a column means, shown where the pointer rests on its header."""
-    column = MEANINGS.get("arch" if header == "network" else OF_HEADER.get(header, header))
+    column = COLUMN.get("arch" if header == "network" else OF_HEADER.get(header, header))
     return "" if column is None else f' title="{_text(column.meaning)}"'
 
 

@@ -288,8 +288,8 @@ class Run:
         `results.Comparison`.
 
         Raises:
-            ValueError: where the two do not compare: other data, image size, reference network, kind of accuracy, or
-                no device that both have.
+            ValueError: where the two do not compare: other data, image size, batch size, dtype, reference network or
+                kind of accuracy, or no device that both have.
         """
         from results.compare import compare
 

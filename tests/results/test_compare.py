@@ -17,6 +17,7 @@ SPACE = json.loads(load_space("efficientnetv2-tiny").to_json())
 CONFIG: dict[str, Any] = {
     "space": SPACE,
     "image_size": 32,
+    "batch_size": 64,
     "train_steps": 300,
     "supernet": None,
     "search": {"seed": 0, "sampler": "random", "data": "/there"},
@@ -86,7 +87,7 @@ def test_what_two_runs_found_stands_side_by_side(make_run: MakeRun, trial: MakeT
 
 def test_what_is_printed_says_what_differs(make_run: MakeRun, trial: MakeTrial) -> None:
     one, two = _pairs(trial, 0.01)
-    search = {"seed": 1, "sampler": "random\n\x1b[2J", "data": "/elsewhere"}
+    search = {"seed": 1, "sampler": "random\n\x1b[2J", "data": "/elsewhere", "\x1b[2J": 1}
     a, b = (
         make_run("a", *one),
         make_run("b", *two, search=search, train_steps=600, w=-0.1, limits=Limits(max_params=10**6)),
@@ -126,6 +127,7 @@ def test_both_are_asked_one_question(make_run: MakeRun, trial: MakeTrial) -> Non
     [
         ({"data": {"summary": "other", "fingerprint": "g"}}, r'data "ten\\u001b classes" and "other"'),
         ({"image_size": 64}, "image_size 32 and 64"),
+        ({"batch_size": 16, "compute": {"dtype": "x"}}, 'batch_size 64 and 16; dtype null and "x"'),
         ({"reference_params": 2001}, r"reference network .*2,000 parameters\) and .*\(2,001 parameters\)"),
         ({"supernet": {"steps": 3}}, "accuracy of trainings and of a supernet's weights"),
         ({"space": json.loads(load_space("efficientnetv2-tiny").with_num_classes(3).to_json())}, "reference network"),
