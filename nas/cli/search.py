@@ -24,7 +24,6 @@ _OF_THE_SUPERNET = (
     "holdout",
     "max_images",
     "image_size",
-    "confirm_share",
 )
 _OF_THE_COMMAND = ("out", "resume", "json")
 
@@ -60,20 +59,23 @@ def _search_config(config: Config) -> SearchConfig:
     asked = SearchConfig(**{field.name: getattr(config, field.name) for field in fields(SearchConfig)})
     if asked.supernet is None and "confirm" in config.given:
         raise ValueError("--confirm has no effect without --evaluator supernet: give --confirm-share")
-    return asked if asked.supernet is None else _of_supernet(asked, config.given)
+    return asked if asked.inherits_from is None else _of_supernet(asked, asked.inherits_from, config.given)
 
 
-def _of_supernet(asked: SearchConfig, given: tuple[str, ...]) -> SearchConfig:
+def _of_supernet(asked: SearchConfig, supernet: str, given: tuple[str, ...]) -> SearchConfig:
     """Space, images and size are the supernet's; the data may lie elsewhere by now."""
+    judges = asked.supernet is not None
     for name in given:
-        if name in _OF_THE_SUPERNET:
-            raise ValueError(f"--{name.replace('_', '-')} has no effect with --evaluator supernet")
-    folder = find_run(asked.supernet or "")
+        if name in _OF_THE_SUPERNET or (judges and name == "confirm_share"):
+            option = "--evaluator supernet" if judges else "--warm-start"
+            raise ValueError(f"--{name.replace('_', '-')} has no effect with {option}")
+    folder = find_run(supernet)
     job = read_job(folder)
     moved = {"data", "data_root"} & set(given)
     return replace(
         asked,
-        supernet=str(folder),
+        supernet=str(folder) if judges else None,
+        warm_start=None if judges else str(folder),
         space=job.arch.key if job.space is None else job.space.name,
         data=asked.data if moved else job.data.data,
         data_root=asked.data_root if moved else job.data.root,

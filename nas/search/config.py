@@ -39,6 +39,8 @@ class SearchConfig:
         evaluator: `training` trains each candidate for a short while; `supernet` takes its accuracy with the weights of
             `supernet`, whose space, images and image size are the search's.
         supernet: the folder of that training (`nas supernet train`).
+        warm_start: the folder of such a training, with whose weights each short training begins in place of random
+            ones. Space, images and image size are the supernet's then too.
         image_size: train size in pixels; the space's where not given.
         batch_size: images in a training step; the space's where not given.
         w: exponent of step time in the reward.
@@ -77,6 +79,7 @@ class SearchConfig:
     recipe: Recipe = field(default_factory=Recipe)
     evaluator: EvaluatorChoice = "training"
     supernet: str | None = None
+    warm_start: str | None = None
     image_size: int | None = None
     batch_size: int | None = None
     w: float = -0.07
@@ -124,6 +127,8 @@ class SearchConfig:
                 f"supernet must be given with evaluator supernet, and only then, got {self.supernet!r} with evaluator "
                 f"{self.evaluator}"
             )
+        if self.supernet is not None and self.warm_start is not None:
+            raise ValueError("warm_start cannot be given with evaluator supernet, which trains no candidate")
         budget, num_alone = Budget.parse(self.budget), self.confirming().num_alone
         if budget.kind == "trials" and budget.amount <= num_alone:
             raise ValueError(
@@ -147,8 +152,14 @@ class SearchConfig:
     def anchored(self) -> "SearchConfig":
         """The same with absolute paths: workers, and a later session, run in other folders."""
         data = str(_absolute(Path(self.data))) if is_folder(self.data) else self.data
-        supernet = self.supernet and str(_absolute(Path(self.supernet)))
-        return replace(self, data=data, data_root=self.data_root and _absolute(self.data_root), supernet=supernet)
+        supernet, warm_start = (folder and str(_absolute(Path(folder))) for folder in (self.supernet, self.warm_start))
+        data_root = self.data_root and _absolute(self.data_root)
+        return replace(self, data=data, data_root=data_root, supernet=supernet, warm_start=warm_start)
+
+    @property
+    def inherits_from(self) -> str | None:
+        """The supernet that the search takes weights of."""
+        return self.supernet or self.warm_start
 
     def limits(self) -> Limits:
         return Limits(

@@ -161,7 +161,8 @@ class Driver:
         self._progress.note(plan.data.summary())
         trial = f"{plan.steps} steps of {plan.batch_size} images a trial"
         if plan.supernet is not None:
-            trial = f"judged by the supernet {plan.supernet.folder} ({plan.supernet.steps:,} steps)"
+            shared = f"the supernet {plan.supernet.folder} ({plan.supernet.steps:,} steps)"
+            trial = f"{trial}, from the weights of {shared}" if plan.steps else f"judged by {shared}"
         self._progress.note(
             f"space {plan.space.name} at {plan.image_size} px, {trial}, "
             f"{self._resources.workers} at once, budget {budget.describe(budget.amount)}"

@@ -50,12 +50,12 @@ def _plan(training: LongTraining, config: ValidationConfig) -> Plan:
         confirm_share=0.0,
         evaluator="training",
         supernet=None,
+        warm_start=None,
         **config.changes(),
     ).anchored()
-    plan = Plan.of(search, space)
-    supernet = recorded(training.run)[0].supernet
-    if supernet is not None:  # the images that were held out of its training
-        plan = replace(plan, data=Plan.of_supernet(search, supernet).data)
+    supernet = recorded(training.run)[0].inherits_from
+    # On the images that were held out of a supernet's training.
+    plan = Plan.of(search, space) if supernet is None else replace(Plan.of_supernet(search, supernet), supernet=None)
     check_data(plan, training.run)
     if plan.steps <= short_steps:
         raise ValueError(f"the long training must be longer than the run's {short_steps} steps, got {plan.steps}")

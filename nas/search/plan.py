@@ -29,8 +29,8 @@ class Plan:
     """A config with its space (for the data's classes), its data, and what it left open decided.
 
     `training_seed` is what the seed of each training follows from; `networks`, where given, are trained in their order
-    in place of what a sampler would propose. With a `supernet` nothing is trained but the best networks at last, alone,
-    for `alone_steps`.
+    in place of what a sampler would propose. A `supernet` judges them, and the best are trained alone at last, for
+    `alone_steps`; or their trainings begin with its weights.
     """
 
     config: SearchConfig
@@ -63,23 +63,24 @@ class Plan:
 
     @classmethod
     def of_supernet(cls, config: SearchConfig, folder: str) -> Self:
-        """Of a config with a supernet, the one in `folder`, which says what is searched and on what."""
+        """Of a config that takes weights of a supernet, the one in `folder`, which says what is searched and on what:
+        its trials are scored on what was held out of its training."""
         supernet = SupernetRef.find(Path(folder))
         job, space = supernet.job(config.data, config.data_root)
         data = prepare(job.eval_data, max_corrupt=job.max_corrupt)
         batch_size = config.batch_size or space.batch_size
-        alone_steps = config.train_steps(data.counts["train"], batch_size) if config.confirming().alone else 0
+        steps, judges = config.train_steps(data.counts["train"], batch_size), config.supernet is not None
         return cls(
             config=config,
             space=space,
             data=data,
             image_size=job.recipe.eval_size,
             batch_size=batch_size,
-            steps=0,
+            steps=0 if judges else steps,
             training_seed=config.seed,
             supernet=supernet,
-            alone_steps=alone_steps,
-            judged_on=FeedData.of(job) if job.data_mode == "cache" else None,
+            alone_steps=steps if config.confirming().alone else 0,
+            judged_on=FeedData.of(job) if judges and job.data_mode == "cache" else None,
         )
 
     def objective(self) -> Objective:
@@ -105,7 +106,9 @@ class Plan:
     @property
     def weights(self) -> Weights:
         """What the accuracies of the search are of."""
-        return Weights.OWN if self.supernet is None else Weights.SUPERNET
+        if self.supernet is None:
+            return Weights.OWN
+        return Weights.INHERITED if self.steps else Weights.SUPERNET
 
     def sampler(self, forecast: Forecast) -> Sampler[ArchSpec]:
         """A sampler that has been told nothing. It proposes no network whose predicted step time lies above the limit

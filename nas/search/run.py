@@ -74,7 +74,8 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
 
 
 def _plan(config: SearchConfig, find_space: Callable[[], Space]) -> Plan:
-    return Plan.of(config, find_space()) if config.supernet is None else Plan.of_supernet(config, config.supernet)
+    folder = config.inherits_from
+    return Plan.of(config, find_space()) if folder is None else Plan.of_supernet(config, folder)
 
 
 def check_data(plan: Plan, run: Run) -> None:

@@ -57,12 +57,21 @@ CHANGED = SearchConfig(
 )
 
 
+WARM = SearchConfig(warm_start="runs/super")
+
+
 def test_every_field_is_tested() -> None:
     default = SearchConfig()
-    assert all(getattr(CHANGED, field.name) != getattr(default, field.name) for field in fields(SearchConfig))
+    same = [
+        field.name for field in fields(SearchConfig) if getattr(CHANGED, field.name) == getattr(default, field.name)
+    ]
+    assert same == ["warm_start"], "which cannot be given beside a supernet"
+    assert default.inherits_from is None
+    assert (CHANGED.inherits_from, WARM.inherits_from) == ("runs/super", "runs/super")
+    assert WARM.anchored().warm_start == str(Path("runs/super").absolute())
 
 
-@pytest.mark.parametrize("config", [SearchConfig(), CHANGED], ids=["default", "changed"])
+@pytest.mark.parametrize("config", [SearchConfig(), CHANGED, WARM], ids=["default", "changed", "warm"])
 def test_what_is_saved_is_read_again(config: SearchConfig) -> None:
     again = parse_json(SearchConfig, saved(config))
     assert again == config
@@ -93,6 +102,10 @@ def test_what_is_saved_is_read_again(config: SearchConfig) -> None:
         (
             {"evaluator": "supernet", "supernet": "runs/super", "budget": "30"},
             "budget must be above the 30 trainings that confirm 5 with repeat 3 takes, got 30",
+        ),
+        (
+            {"evaluator": "supernet", "supernet": "runs/super", "warm_start": "runs/super"},
+            "warm_start cannot be given with evaluator supernet, which trains no candidate",
         ),
         ({"confirm_share": -0.2}, "confirm_share must be at least 0 and below 1, got -0.2"),
         ({"evaluator": "oracle"}, "evaluator must be one of training, supernet, got 'oracle'"),
@@ -144,7 +157,7 @@ def test_what_is_confirmed_follows_from_it() -> None:
 
 def test_a_config_of_an_older_version_is_read() -> None:
     older = json.loads(saved(SearchConfig(sampler="random")))
-    for name in ("goal", "confirm_share", "confirm", "repeat", "evaluator", "supernet"):
+    for name in ("goal", "confirm_share", "confirm", "repeat", "evaluator", "supernet", "warm_start"):
         del older[name]
     assert parse_json(SearchConfig, json.dumps(older)) == SearchConfig(sampler="random")
 

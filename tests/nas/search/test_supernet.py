@@ -182,6 +182,25 @@ def test_a_probe_tells_of_trainings_alone(plan: Plan) -> None:
     assert found.alone_s > found.trial_s
 
 
+def test_a_warm_start_trains_from_the_supernets_weights_on_its_images(
+    finished_supernet: Path, supernet_job: TrainJob, small_space: Space
+) -> None:
+    typed = Config(warm_start=str(finished_supernet), train_length="4", budget="3", given=("warm_start",))
+    config = _search_config(typed)
+    assert (config.space, config.warm_start, config.supernet) == ("small", str(finished_supernet), None)
+    assert config.confirming().share == 0.2
+    plan = Plan.of_supernet(config, str(finished_supernet))
+    assert (plan.space, plan.steps, plan.weights, plan.alone_steps) == (small_space, 4, Weights.INHERITED, 0)
+    assert plan.data.config == supernet_job.eval_data
+    task = plan.trial(task_of(plan), plan.weights)
+    assert (task.steps, task.supernet, task.judged_on) == (4, plan.supernet, None)
+    found = evaluate(task)
+    assert (found.status, found.train_steps) == (TrialStatus.OK, 4)
+    assert found.peak_memory_bytes is not None
+    with pytest.raises(ValueError, match="--space has no effect with --warm-start"):
+        _search_config(replace(typed, given=("space",)))
+
+
 def test_a_validation_trains_alone_for_as_long_as_a_search_does() -> None:
     config = ValidationConfig()
     assert (config.folder_name(0), config.length(0)) == ("validate-alone", None)
