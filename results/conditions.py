@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from results.durable import RunError
+from results.record import Weights
 from results.tables import plain
 from search_space.files import parse_json
 from search_space.space import Space
@@ -32,7 +33,7 @@ def _conditions(run: "Run") -> dict[str, tuple[object, str]]:
     """What must be the same, and how it is told."""
     space = run.config.get("space")
     data, compute = (run.config[part] if isinstance(run.config.get(part), dict) else {} for part in ("data", "compute"))
-    by_supernet = run.config.get("supernet") is not None
+    accuracy = _kind_of_accuracy(run)
     reference = None if space is None else _reference(run)
     return {
         "data": (data.get("fingerprint"), _shown(data.get("summary"))),
@@ -42,8 +43,15 @@ def _conditions(run: "Run") -> dict[str, tuple[object, str]]:
             (run.objective.reference_params, reference and reference.key),
             f"{reference or 'unknown'} ({run.objective.reference_params:,} parameters)",
         ),
-        "accuracy": (by_supernet, "of a supernet's weights" if by_supernet else "of trainings"),
+        "accuracy": (accuracy, f"of {accuracy} weights"),
     }
+
+
+def _kind_of_accuracy(run: "Run") -> Weights:
+    """Whether a search's short trainings began with random weights or a supernet's, or there were none."""
+    if run.config.get("supernet") is None:
+        return Weights.OWN
+    return Weights.INHERITED if run.config.get("train_steps") else Weights.SUPERNET
 
 
 def _reference(run: "Run") -> ArchSpec:

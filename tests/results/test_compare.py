@@ -129,7 +129,8 @@ def test_both_are_asked_one_question(make_run: MakeRun, trial: MakeTrial) -> Non
         ({"image_size": 64}, "image_size 32 and 64"),
         ({"batch_size": 16, "compute": {"dtype": "x"}}, 'batch_size 64 and 16; dtype null and "x"'),
         ({"reference_params": 2001}, r"reference network .*2,000 parameters\) and .*\(2,001 parameters\)"),
-        ({"supernet": {"steps": 3}}, "accuracy of trainings and of a supernet's weights"),
+        ({"supernet": {"steps": 3}}, "accuracy of own weights and of inherited weights"),
+        ({"supernet": {"steps": 3}, "train_steps": 0}, "accuracy of own weights and of supernet weights"),
         ({"space": json.loads(load_space("efficientnetv2-tiny").with_num_classes(3).to_json())}, "reference network"),
     ],
 )
