@@ -186,7 +186,12 @@ class Run:
         groups = by_device(self.trials)
         return sorted(groups, key=lambda device: -len(groups[device]))
 
-    def _ok_on(self, device: str | None) -> list[TrialResult]:
+    def ok_on(self, device: str | None) -> list[TrialResult]:
+        """The trials that were measured in full on that device (None: the only one of the run).
+
+        Raises:
+            RunError: for a device that the run does not have, or None where it has several.
+        """
         groups = by_device(self.trials)
         counts = count_text({name: len(group) for name, group in groups.items()})
         if device is None and len(groups) > 1:
@@ -231,7 +236,7 @@ class Run:
             ValueError: for an exponent or a limit that breaks a rule.
         """
         question = self.question.changed(**asked)
-        return networks(self._ok_on(device), question.objective, question.limits)
+        return networks(self.ok_on(device), question.objective, question.limits)
 
     def front(self, *, device: str | None = None, **asked: Unpack[Asked]) -> list[Network]:
         """The Pareto front of `networks`, most accurate first."""

@@ -1,0 +1,255 @@
+"""Pictures show what a run says: the points, the bars, the words; and they can be told apart without colour."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import product
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib import colors
+from matplotlib import pyplot as plt
+from matplotlib.container import ErrorbarContainer
+from scipy.stats import kendalltau
+
+from results import Limits, Objective, Run, RunWriter, TrialResult, Weights, pareto_front
+from results.plots import (
+    importance,
+    interactive,
+    plot_calibration,
+    plot_costs,
+    plot_family,
+    plot_front,
+    plot_importance,
+    plot_network,
+    plot_progress,
+    style,
+)
+from search_space import load_space
+from search_space.catalog import architecture
+
+MakeTrial = Callable[..., TrialResult]
+Begin = Callable[..., Run]
+
+
+@pytest.fixture(autouse=True)
+def _no_screen() -> Iterator[None]:
+    with mpl.rc_context({"backend": "Agg"}):
+        yield
+    plt.close("all")
+
+
+@pytest.fixture
+def begin(tmp_path: Path, objective: Objective) -> Begin:
+    """A run of these trials."""
+
+    def make(*trials: TrialResult, limits: Limits | None = None, **config: object) -> Run:
+        folder = tmp_path / "run"
+        with RunWriter.create(folder, config=config, objective=objective, limits=limits) as writer:
+            for one in trials:
+                writer.append(one)
+        return Run(folder)
+
+    return make
+
+
+@pytest.fixture
+def run(begin: Begin, trial: MakeTrial) -> Run:
+    trials = [
+        trial(
+            index,
+            accuracy=(0.3, 0.35, 0.2, 0.45, 0.5, 0.55)[index],
+            step_time_ratio=1.0 + index % 3,
+            step_time_ratio_low=0.9 + index % 3,
+            step_time_ratio_high=1.2 + index % 3,
+        )
+        for index in range(6)
+    ]
+    anew = [trial(10 + repeat, arch=trials[5].arch, repeat=repeat, accuracy=0.5) for repeat in (1, 2)]
+    failed = trial(20, status="failed", reason="it $broke$")
+    limits = Limits(max_step_time=3.5, min_accuracy=0.1)
+    return begin(*trials, *anew, failed, limits=limits, space={"name": "a $space$ <b>"})
+
+
+def test_the_front_shows_every_network_and_which_are_dominated(run: Run) -> None:
+    axes = plot_front(run)
+    found = run.networks()
+    front = pareto_front(found)
+    handles, labels = axes.get_legend_handles_labels()
+    assert labels == [
+        f"dominated ({len(found) - len(front)})",
+        f"front ({len(front)})",
+        "best reward: trial 5, confirmed",
+    ]
+    points = {tuple(np.round(offset, 6)) for handle in handles[:2] for offset in np.asarray(handle.get_offsets())}
+    assert points == {(round(one.step_time_ratio, 6), round(100 * one.accuracy, 6)) for one in found}
+    bars = [line for line in axes.lines if len(set(line.get_xdata())) == 1 and line.get_linewidth() == 0.7]
+    assert sorted(tuple(line.get_ydata()) for line in bars) == sorted(
+        (100 * (one.accuracy_low or 0), 100 * (one.accuracy_high or 0)) for one in front
+    )
+    limits = [line for line in axes.lines if line.get_linewidth() == 0.9]
+    assert [tuple(line.get_xdata()) for line in limits] == [(3.5, 3.5), (0, 1)]
+    assert axes.get_title(loc="left").startswith(r"a \$space\$ <b>: 6 networks, 1 trial failed; area: params")
+    assert "ratio to the reference" in axes.get_xlabel()
+    assert axes.get_ylabel().endswith(", %")
+
+
+def test_progress_goes_up_and_shows_what_failed(run: Run) -> None:
+    axes = plot_progress(run)
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels == ["a network as the search tried it", "best so far", "trained anew", "failed or left out (1)"]
+    (best,) = (line for line in axes.lines if line.get_label() == "best so far")
+    rewards = [run.objective.reward(one) for one in run.ok if not one.repeat]
+    assert list(best.get_ydata()) == list(np.maximum.accumulate(rewards))
+    seconds = plot_progress(run, against="seconds")
+    (best,) = (line for line in seconds.lines if line.get_label() == "best so far")
+    assert list(best.get_xdata()) == [one.ended_s / 60 for one in run.ok if not one.repeat]
+    assert seconds.get_xlabel() == "minutes of the search"
+
+
+def test_progress_of_a_search_that_a_supernet_judged(begin: Begin, trial: MakeTrial) -> None:
+    judged = [trial(index, accuracy=0.2 + 0.1 * index, weights=Weights.SUPERNET) for index in range(3)]
+    alone = [
+        trial(10, arch=judged[2].arch, repeat=1, weights=Weights.OWN),
+        trial(11, arch=judged[2].arch, repeat=2, weights=Weights.INHERITED),
+    ]
+    labels = plot_progress(begin(*judged, *alone)).get_legend_handles_labels()[1]
+    wanted = ["a network, by the supernet", "best so far", "trained alone", "trained from a supernet's weights"]
+    assert labels == wanted
+
+
+def test_step_times_stand_against_costs(run: Run) -> None:
+    axes = plot_costs(run, against="params")
+    (bars,) = (one for one in axes.containers if isinstance(one, ErrorbarContainer))
+    trials = [one for one in run.ok if not one.repeat]
+    assert bars.lines[0].get_xydata().tolist() == [[one.params / 1e3, one.step_time_ratio] for one in trials]
+    tau = kendalltau([one.params for one in trials], [one.step_time_ratio for one in trials]).statistic
+    assert axes.get_title(loc="left") == f"6 networks; Kendall's tau {tau:.2f}"
+    assert "thousands" in axes.get_xlabel()
+    assert "millions" in plot_costs(run).get_xlabel()
+
+
+def test_calibration_stands_against_measurements(run: Run, begin: Begin, trial: MakeTrial, tmp_path: Path) -> None:
+    axes = plot_calibration(run)
+    (bars,) = (one for one in axes.containers if isinstance(one, ErrorbarContainer))
+    assert bars.lines[0].get_xydata().tolist() == [[one.step_time_ratio, 1.05] for one in run.ok if not one.repeat]
+    error = np.median([abs(1.05 / (one.step_time_ratio or 1) - 1) for one in run.ok if not one.repeat])
+    assert axes.get_title(loc="left") == f"6 networks; median error {100 * error:.1f} %"
+    (tmp_path / "run").rename(tmp_path / "other")
+    without = dict.fromkeys(("step_time_predicted", "step_time_predicted_low", "step_time_predicted_high"))
+    assert (
+        plot_calibration(begin(trial(0, **without))).get_title(loc="left") == "no step time was predicted in this run"
+    )
+
+
+@pytest.mark.parametrize("width", ["notebook", "column"])
+def test_a_run_with_no_trial_is_drawn(begin: Begin, width: style.Width) -> None:
+    empty = begin()
+    for plot in (plot_front, plot_progress, plot_costs, plot_calibration):
+        axes = plot(empty, width=width)
+        axes.figure.canvas.draw()
+        assert axes.figure.get_size_inches()[0] == style.INCHES[width]
+    with pytest.raises(ValueError, match="importance needs at least 20 networks with their decisions, got 0"):
+        plot_importance(empty)
+    for figure in (interactive.front(empty), interactive.progress(empty), interactive.costs(empty)):
+        assert json.loads(figure.to_json())["layout"]["title"]["text"].startswith("0 ")
+
+
+@pytest.fixture
+def planted(begin: Begin, trial: MakeTrial) -> Run:
+    """Accuracy follows from the third decision and nothing else; step times are noise."""
+    space = load_space("efficientnetv2-tiny")
+    generator = np.random.default_rng(3)
+    places = [list(range(len(decision.values))) for decision in space.decisions]
+    trials, seen = [], set()
+    while len(trials) < 60:
+        decisions = space.canonical(tuple(int(generator.choice(values)) for values in places))
+        if decisions in seen:
+            continue
+        seen.add(decisions)
+        accuracy = 0.4 + 0.1 * decisions[2]
+        ratio = float(np.exp(generator.normal(0, 0.1)))
+        arch = space.decode(decisions)
+        trials.append(trial(len(trials), arch=arch, accuracy=accuracy, step_time_ratio=ratio, decisions=decisions))
+    return begin(*trials, space=json.loads(space.to_json()))
+
+
+def test_the_choice_that_decides_is_found_and_no_other(planted: Run) -> None:
+    space = load_space("efficientnetv2-tiny")
+    found = importance(planted, "accuracy")
+    assert list(found.columns) == ["choice", "importance", "low", "high", "num_values"]
+    assert found.choice[0] == space.decisions[2].name
+    assert found.low[0] > 0.5
+    assert (found.importance[1:] < 0.1).all()
+    noise = importance(planted, "step_time_ratio")
+    assert (noise.low <= 0).all(), "nothing decides a noise"
+    axes = plot_importance(planted, "accuracy")
+    assert axes.get_yticklabels()[-1].get_text() == space.decisions[2].name
+    assert axes.get_title(loc="left") == "which choices matter for accuracy"
+    (bars,) = interactive.choices(planted, "accuracy").data
+    assert bars.y[-1] == space.decisions[2].name
+
+
+def test_a_network_is_drawn_layer_by_layer() -> None:
+    arch = architecture("efficientnetv2_s")
+    axes = plot_network(arch)
+    assert len(axes.patches) == 2 + sum(stage.depth for stage in arch.stages)
+    words = [text.get_text() for text in axes.texts]
+    assert "k3 e4\nSE" in words
+    assert "k3 e1" in words
+    assert f"{arch.stages[-1].width}\n1/2" in words
+    colours = {(patch.get_facecolor(), patch.get_hatch() or "") for patch in axes.patches}
+    assert len(colours) == 3, "stem and head, MBConv, Fused-MBConv"
+    family = plot_family({name: architecture(f"efficientnetv2_{name.lower()}") for name in "SML"})
+    assert [text.get_text() for text in family.texts if text.get_text() in "SML"] == ["S", "M", "L"]
+
+
+def test_what_a_colour_says_something_else_says_too() -> None:
+    from results.plots.drawing import ENDS, LOOKS, OTHER
+
+    looks = [ENDS, OTHER, *LOOKS.values()]
+
+    def grey(colour: str) -> float:
+        return float(np.dot(colors.to_rgb(colour), (0.2126, 0.7152, 0.0722)))
+
+    for (one, hatch, _), (other, other_hatch, _) in product(looks, looks):
+        assert one == other or hatch != other_hatch or abs(grey(one) - grey(other)) > 0.03
+
+
+def test_hover_texts_are_escaped(run: Run) -> None:
+    text = interactive.progress(run).to_json() + interactive.front(run).to_json()
+    assert "it $broke$" in text
+    hostile = "<img src=x onerror=alert(1)>"
+    failed = run.trials[-1]
+    shown = interactive._trial_text(TrialResult(**{**asdict(failed), "arch": failed.arch, "reason": hostile}))
+    assert "<img" not in shown
+    assert "&lt;img" in shown
+
+
+def test_interactive_pictures_show_the_same(run: Run) -> None:
+    found = run.networks()
+    figure = interactive.front(run)
+    assert sum(len(trace.x) for trace in figure.data if trace.name != "best reward") == len(found)
+    progress = interactive.progress(run, against="seconds")
+    assert [len(trace.x) for trace in progress.data] == [6, 2, 6, 1]
+    assert len(interactive.costs(run).data[0].x) == 6
+
+
+def test_many_networks_make_a_small_file(begin: Begin, trial: MakeTrial, tmp_path: Path) -> None:
+    few = trial(0)
+    trials = [
+        trial(index, arch=few.arch if index == 0 else trial(index % 500 + 1).arch, accuracy=0.5, repeat=index // 500)
+        for index in range(1, 1500)
+    ]
+    axes = plot_progress(begin(*trials))
+    axes.figure.savefig(tmp_path / "many.svg")
+    assert (tmp_path / "many.svg").stat().st_size < 400_000
+
+
+def test_a_picture_is_drawn_into_the_axes_that_are_given(run: Run) -> None:
+    figure, grid = plt.subplots(1, 2)
+    assert plot_front(run, ax=grid[0]) is grid[0]
+    assert plot_progress(run, ax=grid[1]).figure is figure
+    assert len(plt.get_fignums()) == 1
