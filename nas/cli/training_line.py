@@ -1,6 +1,5 @@
 """What `nas train` says while it runs: a live line on a terminal, a line an evaluation. All of it goes to stderr."""
 
-import sys
 import time
 from types import TracebackType
 from typing import Self
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from nas.terminal import begin_live, stderr_console
 from nas.text import printable
 from nas.train.report import Metrics, Now
 
@@ -32,16 +32,14 @@ class TrainingLine:
     """A context manager, and a `Progress`."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._console = console or stderr_console()
         self._live: Live | None = None
         self._now: Now | None = None
         self._metrics: Metrics | None = None
         self._marks: list[tuple[float, int]] = []
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._live = Live(self, console=self._console, refresh_per_second=2, transient=True)
-            self._live.start()
+        self._live = begin_live(self, self._console)
         return self
 
     def __exit__(

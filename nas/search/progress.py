@@ -3,7 +3,6 @@
 All of it goes to stderr, so that a command's result stands alone on stdout.
 """
 
-import sys
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from nas.search.confirm import AloneConfirmation
 from nas.search.loop import SearchLoop
+from nas.terminal import begin_live, stderr_console
 from nas.text import printable
 from results import Network, TrialResult, TrialStatus, Weights, best_network, networks_by_device, pareto_front
 
@@ -25,7 +25,7 @@ class Progress:
     """A context manager; told of a run's events by the driver."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(file=sys.stderr, highlight=False)
+        self._console = console or stderr_console()
         self._live: Live | None = None
         self._loop: SearchLoop | None = None
         self._now_s = 0.0
@@ -48,9 +48,8 @@ class Progress:
     def begin_live(self, loop: SearchLoop) -> None:
         """From now on the live line shows how `loop` stands, where stderr is a terminal."""
         self._loop = loop
-        if self._live is None and self._console.is_terminal and not self._console.is_dumb_terminal:
-            self._live = Live(self, console=self._console, refresh_per_second=2, transient=True)
-            self._live.start()
+        if self._live is None:
+            self._live = begin_live(self, self._console)
 
     def end_live(self) -> None:
         if self._live is not None:

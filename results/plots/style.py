@@ -50,6 +50,7 @@ def axes_of(ax: "Axes | None", width: Width, *, shape: float = 0.6) -> "Axes":
 def settle(axes: "Axes", *, title: str, x: str, y: str, legend: bool = True, **where: Any) -> None:
     """Words and lines that all pictures have."""
     size = float(axes.xaxis.label.get_fontsize())
+    title = title.replace("; ", "\n") if size <= FONT["column"] else title
     axes.set_title(plain(title), fontsize=size, loc="left")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
