@@ -131,7 +131,10 @@ def _raised(error: Exception) -> ChildOutcome:
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return ChildOutcome(ended="out_of_memory", reason=f"{type(error).__name__}: {error}")
-    text = "".join(traceback.format_exception(error))
+    from results import RunError
+
+    # A file that is not what it should be is nobody's programming error: the message names it.
+    text = str(error) if isinstance(error, RunError) else "".join(traceback.format_exception(error))
     return ChildOutcome(ended="raised", reason=text)
 
 

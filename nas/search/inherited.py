@@ -28,19 +28,14 @@ class SupernetRef:
         """The one in this folder.
 
         Raises:
-            RunError: where there is none, or its training has not ended.
+            RunError: where there is none, its training has not ended, or its weights are damaged.
         """
         if read_job(folder).space is None:
             raise RunError(f"{folder}: must hold a supernet, as nas supernet train makes it, but holds one network")
         result = read_result(folder)
         if result is None:
             raise RunError(f"{folder / RESULT}: is not there: the supernet's training has not ended")
-        try:
-            with (folder / MODEL).open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise RunError(f"{folder / MODEL}: could not be read: {error.strerror}") from None
-        return cls(folder=str(folder), sha256=sha256, steps=result.steps)
+        return cls(folder=str(folder), sha256=_checked(folder / MODEL), steps=result.steps)
 
     def job(self, data: str, root: Path | None) -> tuple[TrainJob, Space]:
         """How it was trained, the data being where they lie now; and its space, for the data's classes."""
@@ -50,3 +45,22 @@ class SupernetRef:
 
     def for_record(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _checked(path: Path) -> str:
+    """sha256 of a file of weights, which holds finite numbers; whether they are the supernet's a worker sees."""
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        content = path.read_bytes()
+        tensors = load(content)
+    except OSError as error:
+        raise RunError(f"{path}: could not be read: {error.strerror}") from None
+    except (SafetensorError, KeyError) as error:
+        raise RunError(f"{path}: is no safetensors file, or is damaged: {error}") from None
+    for name, tensor in tensors.items():
+        if not np.isfinite(tensor).all():
+            raise RunError(f"{path}: {name} must be finite, but holds NaN or infinity")
+    return hashlib.sha256(content).hexdigest()

@@ -1,6 +1,7 @@
 """Candidates judged with a supernet's weights: what is searched, what a trial does, what a validation compares."""
 
 import json
+import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from nas.cli.search import Config, _search_config
@@ -117,6 +119,19 @@ def test_where_there_is_none(finished_run: Path, finished_supernet: Path, tmp_pa
     (begun / "result.json").unlink()
     with pytest.raises(RunError, match="the supernet's training has not ended"):
         SupernetRef.find(begun)
+
+
+def test_damaged_weights_are_refused_before_anything_is_begun(finished_supernet: Path, tmp_path: Path) -> None:
+    damaged = Path(shutil.copytree(finished_supernet, tmp_path / "damaged"))
+    model = damaged / "model.safetensors"
+    tensors = load_file(model)
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    save_file(tensors | {name: torch.full_like(tensors[name], torch.nan)}, model)
+    with pytest.raises(RunError, match=rf"model\.safetensors: {re.escape(name)} must be finite"):
+        SupernetRef.find(damaged)
+    model.write_bytes(model.read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"model\.safetensors: is no safetensors file, or is damaged"):
+        SupernetRef.find(damaged)
 
 
 def test_the_command_takes_what_the_supernet_says(
