@@ -41,7 +41,8 @@ def run(config: Config) -> int:
     Raises:
         ValueError: for no such training, one without an evaluation, or a file of another kind.
     """
-    from nas.train.picture import FORMATS, compare, draw, save
+    from nas.train.picture import FORMATS, save
+    from results.plots import compare_trainings, training_figure
 
     if not config.runs:
         raise ValueError("at least one RUN must be given")
@@ -51,7 +52,8 @@ def run(config: Config) -> int:
         raise ValueError(f"out must be in a folder that exists, got {str(config.out)!r}")
     trainings = _named_apart([Curves.of(find_run(name)) for name in config.runs], config.runs)
     level = min(curves.best.ema_accuracy for curves in trainings)
-    save(draw(trainings[0]) if len(trainings) == 1 else compare(trainings, config.x, level), config.out)
+    one = len(trainings) == 1
+    save(training_figure(trainings[0]) if one else compare_trainings(trainings, config.x, level), config.out)
     if config.json:
         print_json(_document(config.out, trainings, level))
     else:

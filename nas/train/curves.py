@@ -58,6 +58,19 @@ class Curves:
         name = folder.absolute().name
         return cls(name=name, job=job, evaluations=tuple(found), result=read_result(folder))
 
+    @property
+    def title(self) -> str:
+        """Which network it trains and how that ended, or where it stands."""
+        result, last, job = self.result, self.evaluations[-1], self.job
+        params = f"{job.arch.params:,} parameters" if job.space is None else f"supernet of {job.space.name}"
+        if result is None:
+            end = f"not ended: after step {last.step:,}, {100 * last.ema_accuracy:.2f} % held-out accuracy"
+        else:
+            end = (
+                f"{100 * result.ema_accuracy:.2f} % test accuracy with averaged weights, {result.seconds / 60:.1f} min"
+            )
+        return f"{self.name}: {params}, {end}"
+
     def along(self, axis: Axis) -> NDArray[np.float64]:
         """Where each evaluation stands on the axis."""
         minutes = axis == "minutes"

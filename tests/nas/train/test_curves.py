@@ -12,9 +12,10 @@ from PIL import Image
 from nas.train import TrainJob, TrainLength
 from nas.train.curves import Axis, Curves
 from nas.train.job import TrainConfig, TrainResult
-from nas.train.picture import PICTURE, CurvesPicture, compare, draw, save
+from nas.train.picture import PICTURE, CurvesPicture, save
 from nas.train.report import Metrics
 from results import RunError, RunWriteError
+from results.plots import compare_trainings, training_figure
 from scaling import SizeRamp
 
 
@@ -116,7 +117,7 @@ def test_a_damaged_line_is_named(job: TrainJob, tmp_path: Path, line: str, rule:
         Curves.of(folder)
 
 
-def test_without_an_evaluation_there_is_nothing_to_draw(job: TrainJob, tmp_path: Path) -> None:
+def test_without_an_evaluation_there_is_nothing_to_training_figure(job: TrainJob, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "a", job, [])
     with pytest.raises(RunError, match="has no evaluation on record yet"):
         Curves.of(folder)
@@ -142,7 +143,7 @@ def test_the_picture_of_one(job: TrainJob, tmp_path: Path, ended: bool) -> None:
     if ended:
         (folder / "result.json").write_text(result.to_json())
     curves = Curves.of(folder)
-    figure = draw(curves)
+    figure = training_figure(curves)
     assert len(figure.axes) == 4
     axes: tuple[Axis, ...] = ("epochs", "minutes")
     for number, axis in enumerate(axes):
@@ -175,7 +176,7 @@ def test_several_over_each_other(job: TrainJob, tmp_path: Path) -> None:
         trainings[1].evaluations[2],
     ]
     assert trainings[1].first_at(0.61) is None
-    accuracy, loss = compare(trainings, "epochs", level).axes
+    accuracy, loss = compare_trainings(trainings, "epochs", level).axes
     curves_drawn = [line for line in accuracy.get_lines() if line.get_label() in ("good", "fair")]
     assert [np.asarray(line.get_xdata()).tolist() for line in curves_drawn] == [[1, 2], [1, 2, 3]]
     assert len(loss.get_lines()) == 2
@@ -184,6 +185,6 @@ def test_several_over_each_other(job: TrainJob, tmp_path: Path) -> None:
 
 
 def test_a_picture_that_cannot_be_written_is_named(job: TrainJob, tmp_path: Path) -> None:
-    figure = draw(Curves.of(folder_of(tmp_path / "a", job, [record(20)])))
+    figure = training_figure(Curves.of(folder_of(tmp_path / "a", job, [record(20)])))
     with pytest.raises(RunWriteError, match=r"gone/a\.png: could not be written: No such file"):
         save(figure, tmp_path / "gone/a.png")
