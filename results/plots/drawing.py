@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from results.networks import Network
-from results.plots.style import BLACK, BLUE, GREEN, ORANGE, SKY, new_axes, plain
+from results.plots.style import BLACK, BLUE, GREEN, ORANGE, SKY, font_size, new_axes, plain
 from scaling.family import Family
 from search_space.spec import ArchSpec
 from search_space.stage_costs import Part, parts
@@ -40,7 +40,7 @@ def plot_network(what: Network | ArchSpec, *, ax: Axes | None = None, image_size
     arch = what.arch if isinstance(what, Network) else what
     ax = new_axes(ax)
     rows = _rows(arch, image_size)
-    end = max(part.depth for part in rows)
+    end = max(4, *(part.depth for part in rows))
     ax.set_xlim(0, 2.6 * end)
     _draw_cells(ax, rows, 0.0, _largest_expansion([rows]))
     for row, part in enumerate(rows):
@@ -136,7 +136,7 @@ def _dress(ax: Axes, tables: Sequence[Sequence[Part]], labels: Sequence[str]) ->
         for colour, hatch in [LOOKS.get(op, OTHER)]
     ]
     look: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 1.2, "frameon": False}
-    title = "a cell: one layer; its height: expansion"
+    title = "a cell: one layer; its height: expansion (e)"
     ax.legend(
         handles=handles, ncols=len(handles), fontsize=_small(0.85), title=title, title_fontsize=_small(0.85), **look
     )
@@ -148,7 +148,8 @@ def _settings(part: Part) -> str:
     expansion = f", expand {part.expansion}" if part.expansion > 1 else ""
     squeeze = f", SE {part.se_ratio:g}" if part.se_ratio else ""
     layers = f"{part.depth} × " if part.depth > 1 else ""
-    return f"{layers}{OP_NAMES.get(part.op, part.op)}{kernel}{expansion}{squeeze}\n{part.width} channels, {part.output_size}×{part.output_size} px"
+    block = f"{layers}{OP_NAMES.get(part.op, part.op)}{kernel}{expansion}{squeeze}"
+    return f"{block}\n{part.width} channels, {part.output_size}×{part.output_size} px"
 
 
 def _family_label(part: Part) -> str:
@@ -166,6 +167,4 @@ def _count(number: float) -> str:
 
 
 def _small(share: float) -> float:
-    from matplotlib import rcParams
-
-    return share * float(rcParams["font.size"])
+    return share * font_size()

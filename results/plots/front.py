@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from results.networks import Network
 from results.pareto import best_network, pareto_front
 from results.plots.source import Source
@@ -19,6 +21,7 @@ from results.plots.style import (
     empty,
     errors,
     finish,
+    log_scale,
     marker_area,
     new_axes,
     plain,
@@ -60,11 +63,12 @@ def plot_front(what: Run | Iterable[Network], *, ax: Axes | None = None, device:
         _scatter(ax, dominated, largest, label=f"dominated ({len(dominated)})", edgecolors=FAINT, alpha=0.5, zorder=1)
     for confirmed, marker, colour in ((False, "o", BLUE), (True, "D", VERMILION)):
         if drawn := [network for network in front if network.confirmed is confirmed]:
-            kind = "front, trained anew" if confirmed else "front, trained once"
+            kind = "front, confirmed" if confirmed else "front, trained once"
             _bars(ax, drawn, colour)
             _scatter(ax, drawn, largest, label=f"{kind} ({len(drawn)})", marker=marker, color=colour, zorder=3)
     _mark_best(ax, source.networks)
     _draw_limits(ax, source)
+    log_scale(ax, "x", np.array([network.step_time_ratio for network in source.networks]))
     smallest = min(network.params for network in source.networks)
     caption(
         ax,
@@ -117,7 +121,9 @@ def _mark_best(ax: Axes, networks: Sequence[Network]) -> None:
     if tied:
         places = [one.step_time_ratio for one in tied], [100 * one.accuracy for one in tied]
         label = f"tied with the best ({len(tied)})"
-        ax.scatter(*places, s=9 * area, facecolors="none", edgecolors=BLACK, marker="s", label=label, zorder=4)
+        ax.scatter(
+            *places, s=5 * area, linewidths=0.7, facecolors="none", edgecolors=BLACK, marker="s", label=label, zorder=4
+        )
     label = f"best reward {best.reward:.3f} (trial {best.trial})"
     place = best.step_time_ratio, 100 * best.accuracy
     ax.scatter(*place, s=4 * area, marker="*", color=ORANGE, edgecolors=BLACK, linewidths=0.7, label=label, zorder=5)

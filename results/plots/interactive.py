@@ -89,7 +89,7 @@ def look_at_reward(run: Run, *, over: Over = "trials", device: str | None = None
     places = course.along(over) / scale
     for chosen, name, look in (
         (known & ~course.repeats, "a trial", {"color": FAINT, "symbol": "circle-open"}),
-        (known & course.repeats, "a training anew", {"color": VERMILION, "symbol": "diamond-open", "size": 8}),
+        (known & course.repeats, "a confirming training", {"color": VERMILION, "symbol": "diamond-open", "size": 8}),
     ):
         if chosen.any():
             marks = _marks(places[chosen], course.rewards[chosen], f"{name} ({chosen.sum()})", look)
@@ -137,7 +137,7 @@ def look_at_importance(
         RunError, ValueError: see `importance`.
     """
     found = importance(what, of, device=device) if isinstance(what, Run) else what
-    figure = _figure([said(found)], x="variance lost where the choice is shuffled, %", y="")
+    figure = _figure([said(found)], x="prediction lost without it, % of variance", y="")
     for clear, name, look in (
         (True, "clear: 95 % interval above 0", {"color": BLUE, "symbol": "circle", "size": 9}),
         (False, "not clear: interval holds 0", {"color": FAINT, "symbol": "circle-open", "size": 9}),
@@ -189,7 +189,7 @@ def _bars(lengths: Any) -> dict[str, Any]:
 
 
 def _told(network: Network) -> str:
-    confirmed = f", {network.num_trainings} trainings anew" if network.confirmed else ""
+    confirmed = f", confirmed {network.num_trainings} x" if network.confirmed else ""
     lines = [
         f"trial {network.trial}{confirmed}",
         f"accuracy {100 * network.accuracy:.2f} %, step time {network.step_time_ratio:.3f} x",

@@ -154,12 +154,12 @@ def _draw_trials(ax: Axes, course: Course, places: Floats) -> None:
             places[once], course.rewards[once], s=area / 2, facecolors="none", edgecolors=FAINT, label=label, **look
         )
     if anew.any():
-        label = f"a training anew ({anew.sum()})"
+        label = f"a confirming training ({anew.sum()})"
         ax.scatter(
             places[anew], course.rewards[anew], s=area, marker="D", facecolors="none", edgecolors=VERMILION, label=label
         )
     if (~known).any():
-        label = f"not measured, or outside the limits ({(~known).sum()})"
+        label = f"without a reward ({(~known).sum()})"
         at_bottom = np.full((~known).sum(), 0.02)
         ax.scatter(
             places[~known],
@@ -180,5 +180,5 @@ def _draw_confirmed(ax: Axes, run: Run, device: str | None, end: float) -> None:
         return
     low, high = (best.reward, best.reward) if best.reward_low is None else (best.reward_low, best.reward_high)
     bars = [[best.reward - (low or 0)], [(high or 0) - best.reward]]
-    label = f"best, by {best.num_trainings} trainings anew (95 %)"
+    label = f"best, confirmed: {best.num_trainings} x (95 %)"
     ax.errorbar([1.03 * end], [best.reward], yerr=bars, fmt="D", color=BLUE, capsize=2, label=label, zorder=4)

@@ -21,6 +21,7 @@ from results.plots.style import (
     empty,
     errors,
     finish,
+    log_scale,
     marker_area,
     new_axes,
     plain,
@@ -74,7 +75,8 @@ def agreement(networks: Sequence[Network], against: Against) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of equal values alone there is no tau: it is NaN
         tau = float(kendalltau([getattr(one, against) for one in networks], [_time(one) for one in networks]).statistic)
-    return "" if np.isnan(tau) else f"Kendall's tau {tau:.2f} (1: the same order)"
+    name = "MACs" if against == "macs" else "parameters"
+    return "" if np.isnan(tau) else f"{name} rank step times with Kendall's tau {tau:.2f} (1: same order, 0: none)"
 
 
 def plot_step_time(
@@ -117,6 +119,8 @@ def plot_step_time(
         label=f"a network ({len(networks)}); bar: 95 %",
         zorder=3,
     )
+    log_scale(ax, "x", np.array(places))
+    log_scale(ax, "y", np.array(times))
     pair = widest_pair(networks, against)
     if pair is not None and pair.times > 1:
         ax.plot(
@@ -125,7 +129,7 @@ def plot_step_time(
             color=VERMILION,
             marker="s",
             markerfacecolor="none",
-            label=f"like counts (5 %), {pair.times:.2f} times the step time",
+            label=f"counts within 5 %: {pair.times:.2f} times as slow",
             zorder=4,
         )
     caption(
@@ -138,7 +142,7 @@ def plot_step_time_model(
     what: Run | Iterable[TrialResult], *, ax: Axes | None = None, device: str | None = None
 ) -> Axes:
     """Calibration of the model of step times: what it predicted before anything of a trial was run, with its 95 %
-    interval, against what was measured. Where the interval misses what was measured the mark is a cross.
+    interval, against what was measured. Where the interval misses what was measured the mark is a hollow square.
 
     Args:
         what: a run, or trials of one.
@@ -157,30 +161,39 @@ def plot_step_time_model(
     ax.set_xlabel("measured step time, times the reference's")
     ax.set_ylabel("predicted, times the reference's")
     if not known:
-        return empty(ax, "no step time was predicted in this run (nas measure --space calibrates)")
+        return empty(ax, "no step time was predicted: there was no calibration of the space on this device")
     measured = np.array([trial.step_time_ratio for trial in known], dtype=np.float64)
     predicted = np.array([trial.step_time_predicted for trial in known], dtype=np.float64)
     lows = np.array([trial.step_time_predicted_low for trial in known], dtype=np.float64)
     highs = np.array([trial.step_time_predicted_high for trial in known], dtype=np.float64)
+    bars = errors(
+        measured.tolist(),
+        (trial.step_time_ratio_low for trial in known),
+        (trial.step_time_ratio_high for trial in known),
+    )
     held = (lows <= measured) & (measured <= highs)
     ends = [0.95 * min(measured.min(), lows.min()), 1.05 * max(measured.max(), highs.max())]
     ax.plot(ends, ends, color=BLACK, linewidth=0.8, linestyle=(0, (4, 2)), label="predicted = measured")
     for kept, colour, marker, label in (
         (held, BLUE, "o", "interval holds the measured"),
-        (~held, VERMILION, "x", "interval misses it"),
+        (~held, VERMILION, "s", "interval misses it"),
     ):
         if kept.any():
             ax.errorbar(
                 measured[kept],
                 predicted[kept],
+                xerr=bars[:, kept],
                 yerr=[(predicted - lows)[kept], (highs - predicted)[kept]],
                 fmt=marker,
                 color=colour,
+                markerfacecolor=colour if marker == "o" else "white",
                 elinewidth=0.8,
                 markersize=0.7 * marker_area() ** 0.5,
                 label=f"{label} ({kept.sum()})",
                 rasterized=len(known) > MANY,
             )
+    log_scale(ax, "x", measured)
+    log_scale(ax, "y", predicted)
     error = float(np.median(np.abs(predicted / measured - 1)))
     caption(
         ax,

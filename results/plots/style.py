@@ -35,6 +35,13 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MANY = 500
 """Marks of a series above which a vector file holds them as pixels: 5,000 circles take megabytes otherwise."""
+CAPTION, LEGEND = 0.95, 0.85
+"""Sizes of letters, in times the usual one."""
+HANDLE = 6
+"""Letters that the mark and the gap of a legend's line are as wide as."""
+LEGEND_ROOM = 1.2
+"""Width of the legend in that of the axes: it may begin below the y axis' label."""
+LEAST_FACTOR = 1.6
 
 _SIZES: dict[Size, dict[str, Any]] = {
     "notebook": {"figure.figsize": (7.2, 4.6), "font.size": 10, "lines.markersize": 6, "lines.linewidth": 1.6},
@@ -102,38 +109,61 @@ def errors(
     return scale * np.array(pairs, dtype=np.float64).reshape(-1, 2).T
 
 
-def caption(ax: Axes, text: str) -> None:
-    """A title on as many lines as the axes' width asks for."""
-    from matplotlib import rcParams
+def caption(ax: Axes, text: str, *, room: float = 1.1) -> None:
+    """A title on as many lines as the axes' width asks for; `room` is how many times that width it may have."""
+    text = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    lines = textwrap.wrap(text, max(20, int(room * _letters(ax, CAPTION))))
+    ax.set_title("\n".join(lines), fontsize=CAPTION * font_size(), loc="left")
 
-    size = 0.95 * float(rcParams["font.size"])
+
+def _letters(ax: Axes, size: float) -> float:
+    """How many letters, of `size` times the usual one, are as wide as the axes."""
     figure = ax.get_figure(root=True)
     assert figure is not None, "axes stand in a figure"
-    inches = ax.get_position().width * figure.get_figwidth() * 1.1
-    lines = textwrap.wrap(text, max(20, int(inches * 72 / (0.52 * size))))
-    ax.set_title("\n".join(lines), fontsize=size, loc="left")
+    return ax.get_position().width * figure.get_figwidth() * 72 / (0.52 * size * font_size())
 
 
-def finish(ax: Axes, *, legend: bool = True, columns: int = 2) -> Axes:
-    """Grid, no frame where no scale is, and the legend below the axes, where it hides nothing."""
+def font_size() -> float:
+    """Points."""
     from matplotlib import rcParams
 
+    return float(rcParams["font.size"])
+
+
+def finish(ax: Axes, *, legend: bool = True) -> Axes:
+    """Grid, no frame where no scale is, and the legend below the axes, where it hides nothing."""
     ax.grid(alpha=0.35, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
-    if legend and ax.get_legend_handles_labels()[0]:
-        size = 0.85 * float(rcParams["font.size"])
-        ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5, fontsize=size, ncols=columns, frameon=False
-        )
+    labels = ax.get_legend_handles_labels()[1]
+    if legend and labels:
+        half = -(-len(labels) // 2)
+        letters = sum(max(map(len, column), default=0) + HANDLE for column in (labels[:half], labels[half:]))
+        fits = letters <= LEGEND_ROOM * _letters(ax, LEGEND)
+        look: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (-0.1, 0), "borderaxespad": 5}
+        ax.legend(fontsize=LEGEND * font_size(), ncols=2 if fits else 1, frameon=False, **look)
     return ax
+
+
+def log_scale(ax: Axes, name: Literal["x", "y"], values: NDArray[np.float64]) -> None:
+    """Equal factors at equal distances, with plain numbers, where the positive values differ by enough."""
+    if not values.size or values.max() < LEAST_FACTOR * values.min():
+        return
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    wide = values.max() > 12 * values.min()
+    axis = ax.xaxis if name == "x" else ax.yaxis
+    (ax.set_xscale if name == "x" else ax.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def empty(ax: Axes, why: str) -> Axes:
     """Axes that say why nothing is in them."""
     ax.text(0.5, 0.5, "\n".join(textwrap.wrap(why, 38)), ha="center", va="center", transform=ax.transAxes)
     ax.set(xticks=[], yticks=[])
-    return ax
+    return finish(ax)
 
 
 class Unit(NamedTuple):
