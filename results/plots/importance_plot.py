@@ -75,4 +75,4 @@ def plot_importance(
     ax.set_xlabel("prediction lost without it, % of variance")
     hidden = len(found.choices) - len(drawn)
     caption(ax, said(found) + (f"; {hidden} choices that matter less are left out" if hidden else ""), room=0.85)
-    return finish(ax)
+    return finish(ax, room=0.9)

@@ -61,10 +61,10 @@ def look_at_front(what: Run | Iterable[Network], *, device: str | None = None) -
             figure.add_scatter(**marks, hovertext=[_told(one) for one in networks])
     for limit, draw in (
         (source.limits.max_step_time, figure.add_vline),
-        (source.limits.min_accuracy and 100 * source.limits.min_accuracy, figure.add_hline),
+        (100 * source.limits.min_accuracy if source.limits.min_accuracy else None, figure.add_hline),
     ):
         if limit is not None:
-            draw(limit, line_dash="dash", annotation_text=f"limit {limit:g}")
+            draw(limit, line={"dash": "dash", "width": 1.5}, annotation_text=f"limit {limit:g}")
     return figure
 
 

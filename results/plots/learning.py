@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from results.plots.style import BLACK, BLUE, COLOURS, DASHES, MARKERS, VERMILION, finish, new_axes, plain
+from results.plots.style import BLACK, BLUE, COLOURS, DASHES, MARKERS, VERMILION, finish, marker_area, new_axes, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,6 +82,7 @@ def plot_learning(
         if given not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {given!r}")
     ax = new_axes(ax)
+    mark = marker_area() ** 0.5
     several = list(trainings) if isinstance(trainings, Sequence) else [trainings]
     for number, training in enumerate(several):
         shown = training.has_loss() if value == "loss" else np.ones(len(training.along(along)), dtype=np.bool_)
@@ -94,24 +95,23 @@ def plot_learning(
             linestyle=DASHES[number % len(DASHES)],
             marker=MARKERS[number % len(MARKERS)],
             markevery=max(1, len(places) // 8),
-            markersize=4,
+            markersize=0.7 * mark,
             label=plain(training.name),
         )
         if level is not None and (values >= level).any():
             first = int(np.argmax(values >= level))
             ax.plot(
-                places[first], 100 * values[first], "o", color=colour, markersize=7, markeredgecolor=BLACK, zorder=3
+                places[first],
+                100 * values[first],
+                "o",
+                color=colour,
+                markersize=1.4 * mark,
+                markeredgecolor=BLACK,
+                zorder=3,
             )
     if level is not None:
-        ax.axhline(100 * level, color="#666666", linewidth=0.8)
-        ax.annotate(
-            f"{100 * level:.1f} %, which all reach",
-            (0, 100 * level),
-            xycoords=("axes fraction", "data"),
-            xytext=(3, 3),
-            textcoords="offset points",
-            fontsize=8,
-            color="#444444",
+        ax.axhline(
+            100 * level, color="#666666", linewidth=0.8, label=f"{100 * level:.1f} %, ringed where first reached"
         )
     ax.set_xlim(left=0)
     ax.set_xlabel(LABELS[along])

@@ -39,8 +39,6 @@ CAPTION, LEGEND = 0.95, 0.85
 """Sizes of letters, in times the usual one."""
 HANDLE = 6
 """Letters that the mark and the gap of a legend's line are as wide as."""
-LEGEND_ROOM = 1.2
-"""Width of the legend in that of the axes: it may begin below the y axis' label."""
 LEAST_FACTOR = 1.6
 
 _SIZES: dict[Size, dict[str, Any]] = {
@@ -130,8 +128,9 @@ def font_size() -> float:
     return float(rcParams["font.size"])
 
 
-def finish(ax: Axes, *, legend: bool = True) -> Axes:
-    """Grid, no frame where no scale is, and the legend below the axes, where it hides nothing."""
+def finish(ax: Axes, *, legend: bool = True, room: float = 1.2) -> Axes:
+    """Grid, no frame where no scale is, and the legend below the axes, where it hides nothing; `room` is how many
+    times the axes' width it may have."""
     ax.grid(alpha=0.35, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
@@ -139,8 +138,8 @@ def finish(ax: Axes, *, legend: bool = True) -> Axes:
     if legend and labels:
         half = -(-len(labels) // 2)
         letters = sum(max(map(len, column), default=0) + HANDLE for column in (labels[:half], labels[half:]))
-        fits = letters <= LEGEND_ROOM * _letters(ax, LEGEND)
-        look: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (-0.1, 0), "borderaxespad": 5}
+        fits = letters <= room * _letters(ax, LEGEND)
+        look: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.42, 0), "borderaxespad": 5}
         ax.legend(fontsize=LEGEND * font_size(), ncols=2 if fits else 1, frameon=False, **look)
     return ax
 
