@@ -7,10 +7,10 @@
 
 from results.plots.drawing import plot_family, plot_network
 from results.plots.front import plot_front
-from results.plots.importance import ChoiceImportance, Importance, importance
 from results.plots.importance_plot import plot_importance
 from results.plots.interactive import look_at_front, look_at_importance, look_at_reward, look_at_step_time
 from results.plots.learning import Training, compare_trainings, plot_learning, training_figure
+from results.plots.permutation import ChoiceImportance, Importance, importance
 from results.plots.reward_curve import plot_reward
 from results.plots.step_time import plot_step_time, plot_step_time_model
 from results.plots.style import style

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from results.plots.importance import Importance, Matter, importance
+from results.plots.permutation import Importance, Matter, importance
 from results.plots.style import BLACK, BLUE, FAINT, caption, finish, new_axes
 from results.store import Run
 

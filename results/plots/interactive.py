@@ -10,8 +10,8 @@ import numpy as np
 
 from results.networks import Network
 from results.pareto import best_network, pareto_front
-from results.plots.importance import Importance, Matter, importance
 from results.plots.importance_plot import MOST, said, shown
+from results.plots.permutation import Importance, Matter, importance
 from results.plots.reward_curve import Course, Over
 from results.plots.source import Source
 from results.plots.step_time import NAMES, Against, agreement

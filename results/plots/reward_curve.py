@@ -147,7 +147,8 @@ def plot_reward(
 def _draw_trials(ax: Axes, course: Course, places: Floats) -> None:
     known, area = ~np.isnan(course.rewards), marker_area()
     once, anew = known & ~course.repeats, known & course.repeats
-    look: dict[str, Any] = {"rasterized": len(places) > MANY}
+    many = len(places) > MANY
+    look: dict[str, Any] = {"rasterized": many, "alpha": 0.3 if many else 1.0}
     if once.any():
         label = f"a trial ({once.sum()})"
         ax.scatter(

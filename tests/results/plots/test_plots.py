@@ -39,6 +39,7 @@ from results.plots.style import COLOURS, DASHES, MANY, MARKERS, Size
 from scaling import Base, Family, parse_sizes
 from search_space.catalog import architecture, published
 from search_space.spec import ArchSpec
+from search_space.unrounded import Unrounded
 
 MakeRun = Callable[..., Run]
 MakeSampled = Callable[..., list[TrialResult]]
@@ -264,7 +265,9 @@ def test_a_network_has_a_cell_a_layer() -> None:
 
 def test_a_family_stands_side_by_side() -> None:
     found = published("efficientnetv2_s")
-    base = Base(arch=found.arch, train_size=found.train_size, eval_size=found.eval_size)
+    unrounded = found.unrounded or Unrounded.of(found.arch)
+    sizes = {"train_size": found.train_size, "eval_size": found.eval_size, "batch_size": 32}
+    base = Base(name="S", arch=found.arch, unrounded=unrounded, **sizes)
     family = Family.of(base, parse_sizes("S,M"))
     ax = plot_family(family, ax=axes())
     pixels(ax)

@@ -3,7 +3,8 @@
 A random forest learns accuracy, log step time or reward from the decisions; a decision matters as much as the forest
 errs more where that decision's values are shuffled between networks (permutation importance, Breiman 2001), as a share
 of the variance over the networks. For the uncertainty all is done again on bootstrap samples of the networks, each
-forest judged on the networks that its sample left out: a choice without effect is then as often below 0 as above.
+forest judged on the networks that its sample left out: a choice without effect is then about as often below 0 as above. Of 480
+choices of 60 made-up runs (20, 70 or 150 networks) in which nothing matters, 1 was called clear and 1 lay below 0.
 
 A decision without effect on a network (a kernel of a stage that vanished) says nothing there: it is given the value of
 a randomly drawn network in which it has one, so that it cannot stand in for the decision that made it idle.
@@ -28,7 +29,9 @@ __all__ = ["MIN_NETWORKS", "ChoiceImportance", "Importance", "Matter", "importan
 Matter = Literal["accuracy", "step_time", "reward"]
 Floats = NDArray[np.float64]
 MIN_NETWORKS = 10
-SAMPLES, TREES, SHUFFLES = 40, 30, 5
+SAMPLES, TREES, SHUFFLES = 40, 20, 5
+MOST_JUDGED = 400
+"""Networks that a forest is judged on: of 5,000 it takes four times as long to judge on all that were left out."""
 LOW, HIGH = 2.5, 97.5
 _SEED = 0
 
@@ -128,23 +131,24 @@ def _bootstrap(positions: Floats, values: Floats, rng: np.random.Generator) -> t
     for _ in range(SAMPLES):
         sample = rng.integers(len(values), size=len(values))
         left_out = np.setdiff1d(np.arange(len(values)), sample)
+        left_out = rng.permutation(left_out)[:MOST_JUDGED]
         forest = RandomForestRegressor(TREES, max_features=0.5, random_state=int(rng.integers(1 << 31)))
         forest.fit(positions[sample], values[sample])
-        error = float(np.mean((forest.predict(positions[left_out]) - values[left_out]) ** 2))
-        shuffled = shuffled_errors(forest, positions[left_out], values[left_out], rng)
-        shares.append((shuffled - error) / variance)
+        *shuffled, error = shuffled_errors(forest, positions[left_out], values[left_out], rng)
+        shares.append((np.array(shuffled) - error) / variance)
         told.append(1 - error / variance)
     return np.array(shares), float(np.median(told))
 
 
 def shuffled_errors(forest: Any, positions: Floats, values: Floats, rng: np.random.Generator) -> Floats:
-    """The forest's mean squared error with each decision shuffled, shape (decisions,), a mean over `SHUFFLES`.
+    """The forest's mean squared error with each decision shuffled, a mean over `SHUFFLES`, and at the end with none;
+    shape (decisions + 1,).
 
     All in one call of the forest: `sklearn.inspection.permutation_importance` calls it once for each.
     """
     rows, columns = positions.shape
-    copies = np.broadcast_to(positions, (columns, SHUFFLES, rows, columns)).copy()
+    copies = np.broadcast_to(positions, (columns + 1, SHUFFLES, rows, columns)).copy()
     for column in range(columns):
         copies[column, :, :, column] = rng.permuted(copies[column, :, :, column], axis=1)
-    predicted = forest.predict(copies.reshape(-1, columns)).reshape(columns, SHUFFLES, rows)
+    predicted = forest.predict(copies.reshape(-1, columns)).reshape(columns + 1, SHUFFLES, rows)
     return np.asarray(np.mean((predicted - values) ** 2, axis=(1, 2)))
