@@ -3,8 +3,9 @@
 A random forest learns accuracy, log step time or reward from the decisions; a decision matters as much as the forest
 errs more where that decision's values are shuffled between networks (permutation importance, Breiman 2001), as a share
 of the variance over the networks. For the uncertainty all is done again on bootstrap samples of the networks, each
-forest judged on the networks that its sample left out: a choice without effect is then about as often below 0 as above. Of 480
-choices of 60 made-up runs (20, 70 or 150 networks) in which nothing matters, 1 was called clear and 1 lay below 0.
+forest judged on the networks that its sample left out: a choice without effect is then about as often below 0 as
+above. Of 480 choices of 60 made-up runs (20, 70 or 150 networks) in which nothing matters, 1 was called clear and 1 lay
+below 0.
 
 A decision without effect on a network (a kernel of a stage that vanished) says nothing there: it is given the value of
 a randomly drawn network in which it has one, so that it cannot stand in for the decision that made it idle.
