@@ -82,12 +82,8 @@ def show(arguments: argparse.Namespace) -> None:
     for seed in SEEDS:
         found = json.loads((arguments.runs / f"validation-{seed}.json").read_text())
         for by in ("by_long_accuracy", "by_long_reward"):
-            told = [f"{one['by']} {_tau_text(one['tau'])}" for one in found[by]]
-            print(
-                seed,
-                by,
-                *(f"{name}: {tau and {key: round(value, 2) for key, value in tau.items()}}" for name, tau in told),
-            )
+            told = ", ".join(f"{one['by']} {_tau_text(one['tau'])}" for one in found[by])
+            print(f"seed {seed}, {by}: {told}")
 
 
 def main() -> None:
