@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
+    "dashboard": ("nas.cli.dashboard", "look at a run in a browser, with optuna-dashboard"),
     "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),
     "scale": ("nas.cli.scale", "one network into a family S, M, L, each with its training recipe"),
     "train": ("nas.cli.train", "one network to a final model, image size and regularisation growing together"),
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "spaces": ("nas.cli.spaces", "the named search spaces; check a space of your own"),
     "replay": ("nas.cli.replay", "does a run's record lead to the same proposals again?"),
+    "completion": ("nas.cli.completion", "a script that lets a shell complete nas's commands and options"),
     "doctor": ("nas.cli.doctor", "check this installation and this machine"),
 }
 """Commands by name: the module, and what the list says of it."""
