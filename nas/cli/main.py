@@ -86,10 +86,10 @@ def _find(args: Sequence[str]) -> tuple[str, Sequence[str]] | None:
 
 
 def _unknown(name: str, *, as_json: bool) -> int:
-    from difflib import get_close_matches
+    from search_space.files import nearest
 
-    near = get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"commands are {', '.join(COMMANDS)}"
+    near = nearest(name, COMMANDS)
+    hint = f"did you mean {near!r}?" if near else f"commands are {', '.join(COMMANDS)}"
     return _complain(f"no command {name!r}: {hint}", as_json=as_json, code=BAD_INPUT)
 
 
@@ -102,6 +102,8 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def _run_command(name: str, args: Sequence[str]) -> int:
+    if os.environ.get("NO_COLOR"):
+        os.environ["PYTHON_TYRO_ANSI_CODES"] = "0"
     module = import_module(COMMANDS[name][0])
     import tyro
 

@@ -139,7 +139,8 @@ def _report(config: Config, end: SearchEnd) -> int:
         )
     else:
         print(f"\n{end.folder}: {end.stop_reason}; {fronts_text(run, found, shown_as=str(end.folder))}")
-        print(f"\n  nas pareto {end.folder} --format csv\n  nas search --resume {end.folder} --budget LARGER")
+        print(f"\n  nas pareto {end.folder} --format csv\n  nas dashboard {end.folder}")
+        print(f"  nas search --resume {end.folder} --budget LARGER")
     if end.interrupted:
         return INTERRUPTED
     return 0 if any(found.values()) else FAILED
