@@ -25,7 +25,10 @@ MENDED: Mapping[Shell, Mapping[str, str]] = {
         "complete -F ": "complete -o default -F ",
     },
     "zsh": {f'[[ "$completions" == "{FILES}" ]]': f'[[ -z "$completions" || "$completions" == "{FILES}" ]]'},
-    "fish": {f'test "$results" = {FILES}': f'test -z "$results" -o "$results" = {FILES}'},
+    "fish": {
+        "set -l current (count $words)": "set -l current (count $words)\n    set -a words (commandline -ct)",
+        f'test "$results" = {FILES}': f'test -z "$results" -o "$results" = {FILES}',
+    },
 }
 
 
@@ -81,7 +84,7 @@ def _commands(tree: Mapping[str, Any]) -> Any:
         for name, kind in tree.items()
     ]
     # A union has two members at least.
-    return Union[tuple([*kinds, Annotated[None, tyro.conf.Suppress]])]  # noqa: UP007
+    return Union[(*kinds, Annotated[None, tyro.conf.Suppress])]  # noqa: UP007
 
 
 def run(config: Config) -> int:

@@ -103,7 +103,7 @@ def _is_ours(error: BaseException) -> bool:
 
 def _run_command(name: str, args: Sequence[str]) -> int:
     if os.environ.get("NO_COLOR"):
-        os.environ["PYTHON_TYRO_ANSI_CODES"] = "0"
+        os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
     module = import_module(COMMANDS[name][0])
     import tyro
 

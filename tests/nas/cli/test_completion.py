@@ -29,7 +29,7 @@ ASK: dict[Shell, str] = {
         words=({words}); CURRENT=${{#words}}
         source {script}
     """,
-    "fish": "source {script}; complete -C {line} | string replace -r '\\t.*' ''",
+    "fish": "source {script}; complete -C {line} | string replace -r '\\t.*' ''; true",
 }
 
 
