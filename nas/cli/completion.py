@@ -84,7 +84,7 @@ def _commands(tree: Mapping[str, Any]) -> Any:
         for name, kind in tree.items()
     ]
     # A union has two members at least.
-    return Union[(*kinds, Annotated[None, tyro.conf.Suppress])]  # noqa: UP007
+    return Union[(*kinds, Annotated[None, tyro.conf.Suppress])]
 
 
 def run(config: Config) -> int:

@@ -3,7 +3,9 @@
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from socketserver import ThreadingMixIn
 from typing import Annotated, Any
@@ -19,6 +21,8 @@ __all__ = ["Config", "run"]
 
 HOST = "127.0.0.1"
 POLL_S = 3.0
+IDLE_TIMES = 20
+"""How much longer than its last reading the record is left alone: the search has the processors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +45,19 @@ class Config:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers requests in threads, and calls `every_few_seconds` in its own."""
+    """Answers requests in threads, and calls `now_and_then` in its own."""
 
     daemon_threads = True
-    every_few_seconds: Callable[[], object]
-    _last_s = 0.0
+    now_and_then: Callable[[], object]
+    _next_s = 0.0
 
     def service_actions(self) -> None:
         super().service_actions()
-        if time.monotonic() - self._last_s > POLL_S:
-            self.every_few_seconds()
-            self._last_s = time.monotonic()
+        begun_s = time.monotonic()
+        if begun_s > self._next_s:
+            self.now_and_then()
+            ended_s = time.monotonic()
+            self._next_s = ended_s + max(POLL_S, IDLE_TIMES * (ended_s - begun_s))
 
 
 class _Quiet(WSGIRequestHandler):
@@ -99,15 +105,15 @@ def run(config: Config) -> int:
     dashboard = RunDashboard(folder, device=config.device)
     with _listen(config.port) as server:
         server.set_app(dashboard)
-        server.every_few_seconds = _told_once(dashboard.update)
+        server.now_and_then = _told_once(dashboard.update)
         url = f"http://{HOST}:{server.server_port}/"
         if config.json:
             print_json({"run": str(folder), "url": url})
         else:
             print(f"{printable(folder)}: {url} (Ctrl-C ends it)\n\n  tensorboard --logdir {shlex.quote(str(folder))}")
         sys.stdout.flush()
-        try:
+        with suppress(KeyboardInterrupt), warnings.catch_warnings():
+            # Optuna's, of plots of few trials.
+            warnings.simplefilter("ignore")
             server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
     return 0

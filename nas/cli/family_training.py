@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 from tyro.conf import arg
 
 from nas.cli.console import print_json, print_note
-from nas.cli.families import FAMILY_FILE, find_family
+from nas.cli.families import find_family
 from nas.cli.runs import RUNS, find_run, typed_folder
 from nas.cli.train_config import OF_THE_COMMAND, Config
 from nas.cli.train_job import new_job, train_job
@@ -22,7 +22,7 @@ from nas.train import OptimizerName, TrainResult
 from nas.train.job import CONFIG, FAMILY_KIND, MODEL
 from results import RunError, check_run_name, text_table
 from results.durable import write_atomically
-from scaling import Member
+from scaling import FAMILY_FILE, Member
 from search_space.files import nearest, parse_json, read_text
 
 __all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "resumed", "run", "train_family", "train_scaled", "trained_text"]

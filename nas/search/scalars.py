@@ -45,7 +45,8 @@ class SearchScalars:
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
 
     def _scalars(self, trial: TrialResult) -> dict[str, float]:
         kind = "confirmation" if trial.repeat else "trial"

@@ -1,6 +1,5 @@
 """What holds for every command: one JSON document, no colour where none may be, narrow terminals, near names."""
 
-import json
 import os
 import pty
 import re
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from nas.cli.main import COMMANDS
-from search_space.files import nearest
 
 Nas = Callable[..., Any]
 BAD: dict[str, tuple[str, ...]] = {
@@ -147,23 +145,3 @@ def test_a_reader_that_goes_away_early_is_no_fuss() -> None:
     line = f"{sys.executable} -m nas.cli completion bash | head -c 10"
     said = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120)
     assert (said.returncode, said.stdout, said.stderr) == (0, "# AUTOMATI", "")
-
-
-def test_nearest() -> None:
-    assert nearest("serach", COMMANDS) == "search"
-    assert nearest("xyzzy", COMMANDS) is None
-
-
-def test_next_steps_name_commands_that_are_there() -> None:
-    """In every text that commands print, `nas WORD` begins a command."""
-    first_words = {name.split()[0] for name in COMMANDS}
-    for path in (Path(import_module(COMMANDS["search"][0]).__file__ or "").parent).glob("*.py"):
-        for found in re.finditer(r'"[^"]*?\n?\s\snas ([a-z]+) ', path.read_text()):
-            assert found[1] in first_words, f"{path.name}: nas {found[1]}"
-
-
-def test_json_documents_have_no_nan(nas: Nas, a_run: Path) -> None:
-    def refuse(name: str) -> None:
-        raise ValueError(name)
-
-    json.loads(nas("pareto", "first", "--json").out, parse_constant=refuse)
