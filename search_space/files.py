@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-__all__ = ["OneOrMany", "parse_json", "parse_yaml", "read_text", "unknown_name"]
+__all__ = ["OneOrMany", "nearest", "parse_json", "parse_yaml", "read_text", "unknown_name"]
 
 T = TypeVar("T")
 Place = tuple[int | str, ...]
@@ -22,11 +22,16 @@ _NESTING = {f"{kind}{what}StartToken": 1 for kind in ("Block", "Flow") for what 
 }
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The name that was probably meant; None where none is near."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1)), None)
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ValueError:
     """The error for a name that is not in a table: it suggests the nearest, or lists them all."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    return ValueError(f"unknown {kind} {name!r}: " + (f"did you mean {near[0]!r}?" if near else f"known are {names}"))
+    near = nearest(name, names)
+    return ValueError(f"unknown {kind} {name!r}: " + (f"did you mean {near!r}?" if near else f"known are {names}"))
 
 
 class OneOrMany:
@@ -86,8 +91,8 @@ def _describe(kind: type, fault: Any) -> tuple[Place, str]:
             named = re.match(r"[A-Z]\w*\.(\w+)", rule)
             return (*place, named[1]) if named else place, f"{where}: {rule}" if where else rule
         case "unexpected_keyword_argument":
-            near = difflib.get_close_matches(str(place[-1]), _field_names(kind), n=1)
-            return place, f"{name}: unknown field" + (f", did you mean {near[0]!r}?" if near else "")
+            near = nearest(str(place[-1]), _field_names(kind))
+            return place, f"{name}: unknown field" + (f", did you mean {near!r}?" if near else "")
         case "missing" | "missing_argument" | "missing_keyword_only_argument":
             return place, f"{name}: required field is missing"
         case "json_invalid":

@@ -13,7 +13,7 @@ from tyro.conf import arg
 
 from nas.cli.console import print_json, print_note
 from nas.cli.families import find_family
-from nas.cli.runs import find_run, typed_folder
+from nas.cli.runs import RUNS, find_run, typed_folder
 from nas.cli.train_config import OF_THE_COMMAND, Config
 from nas.cli.train_job import new_job, train_job
 from nas.data import is_folder
@@ -22,8 +22,8 @@ from nas.train import OptimizerName, TrainResult
 from nas.train.job import CONFIG, FAMILY_KIND, MODEL
 from results import RunError, check_run_name, text_table
 from results.durable import write_atomically
-from scaling import Member
-from search_space.files import parse_json, read_text
+from scaling import FAMILY_FILE, Member
+from search_space.files import nearest, parse_json, read_text
 
 __all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "resumed", "run", "train_family", "train_scaled", "trained_text"]
 
@@ -138,6 +138,11 @@ def train_scaled(options: TrainOptions, folder: Path) -> list[Trained]:
     return trained
 
 
+def _hint(text: str) -> str:
+    near = nearest(text, [path.parent.name for path in RUNS.glob(f"*/{FAMILY_FILE}")])
+    return f" (did you mean {near!r}?)" if near else ""
+
+
 def train_family(config: Config) -> tuple[Path, list[Trained]]:
     """Train each member of the family that `config` names, with its other options; the run's folder, and what came of
     it.
@@ -157,7 +162,7 @@ def train_family(config: Config) -> tuple[Path, list[Trained]]:
     if found is None:
         raise ValueError(
             f"no family {config.family!r}: neither a folder with a family.json, as nas scale writes it, nor a name "
-            "below runs/"
+            f"below runs/{_hint(config.family or '')}"
         )
     members = sorted(found.family.members, key=lambda member: (member.params, member.macs))
     for member in members:

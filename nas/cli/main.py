@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
     "runs": ("nas.cli.runs_list", "the runs there are: which are running, which have ended and why, the best of each"),
+    "dashboard": ("nas.cli.dashboard", "look at a run in a browser, with optuna-dashboard"),
     "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),
     "scale": ("nas.cli.scale", "one network into a family S, M, L, each with its training recipe"),
     "train": ("nas.cli.train", "one network to a final model, image size and regularisation growing together"),
@@ -39,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "spaces": ("nas.cli.spaces", "the named search spaces; check a space of your own"),
     "replay": ("nas.cli.replay", "does a run's record lead to the same proposals again?"),
+    "completion": ("nas.cli.completion", "a script that lets a shell complete nas's commands and options"),
     "doctor": ("nas.cli.doctor", "check this installation and this machine"),
 }
 """Commands by name: the module, and what the list says of it."""
@@ -85,10 +87,10 @@ def _find(args: Sequence[str]) -> tuple[str, Sequence[str]] | None:
 
 
 def _unknown(name: str, *, as_json: bool) -> int:
-    from difflib import get_close_matches
+    from search_space.files import nearest
 
-    near = get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"commands are {', '.join(COMMANDS)}"
+    near = nearest(name, COMMANDS)
+    hint = f"did you mean {near!r}?" if near else f"commands are {', '.join(COMMANDS)}"
     return _complain(f"no command {name!r}: {hint}", as_json=as_json, code=BAD_INPUT)
 
 
@@ -101,6 +103,8 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def _run_command(name: str, args: Sequence[str]) -> int:
+    if os.environ.get("NO_COLOR"):
+        os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
     module = import_module(COMMANDS[name][0])
     import tyro
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from results import Run, RunError, check_run_name
+from search_space.files import nearest
 
 __all__ = ["RUNS", "dated_folder", "find_run", "open_run", "plain_name", "typed_folder"]
 
@@ -27,8 +28,10 @@ def find_run(text: str) -> Path:
     except (OSError, ValueError) as error:
         raise RunError(f"no run {text!r}: {error}") from None
     newest = sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)[:MAX_LISTED]
+    near = nearest(text, [folder.name for folder in folders])
+    hint = f"did you mean {near!r}? " if near else ""
     known = f"runs/ holds {', '.join(folder.name for folder in newest)}" if newest else "runs/ holds none"
-    raise RunError(f"no run {text!r}: neither a folder with a config.json nor a name below runs/ ({known})")
+    raise RunError(f"no run {text!r}: neither a folder with a config.json nor a name below runs/ ({hint}{known})")
 
 
 def open_run(text: str) -> Run:

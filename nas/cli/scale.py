@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Suppress, arg
+from tyro.conf import Fixed, Suppress, arg
 
 from nas.cli.base import FoundBase, find_base
 from nas.cli.console import print_json, print_note
@@ -84,7 +84,7 @@ class Config(TrainOptions, StepOptions):
     """The folder, or its name below runs/. Where not given, runs/family-BASE."""
     json: bool = False
     """One JSON document on stdout."""
-    given: Suppress[tuple[str, ...]] = ()
+    given: Suppress[Fixed[tuple[str, ...]]] = ()
     """Names of the options that were typed."""
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tyro.conf import Suppress
+from tyro.conf import Fixed, Suppress
 
 from nas.cli.console import Failed, print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
@@ -44,7 +44,7 @@ class Config(SearchConfig):
     --confirm and --repeat may change."""
     json: bool = False
     """One JSON document on stdout."""
-    given: Suppress[tuple[str, ...]] = ()
+    given: Suppress[Fixed[tuple[str, ...]]] = ()
     """Names of the options that were typed."""
 
 
@@ -139,7 +139,8 @@ def _report(config: Config, end: SearchEnd) -> int:
         )
     else:
         print(f"\n{end.folder}: {end.stop_reason}; {fronts_text(run, found, shown_as=str(end.folder))}")
-        print(f"\n  nas pareto {end.folder} --format csv\n  nas search --resume {end.folder} --budget LARGER")
+        print(f"\n  nas pareto {end.folder} --format csv\n  nas dashboard {end.folder}")
+        print(f"  nas search --resume {end.folder} --budget LARGER")
     if end.interrupted:
         return INTERRUPTED
     return 0 if any(found.values()) else FAILED

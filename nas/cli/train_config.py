@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from tyro.conf import Positional, Suppress, arg
+from tyro.conf import Fixed, Positional, Suppress, arg
 
 from nas.cli.start import StartOptions
 from nas.cli.training_options import TrainingOptions
@@ -68,7 +68,7 @@ class RunOptions:
     WANDB_MODE, ...) hold. Where one fails it is left out and the training goes on."""
     json: bool = False
     """One JSON document on stdout."""
-    given: Suppress[tuple[str, ...]] = ()
+    given: Suppress[Fixed[tuple[str, ...]]] = ()
     """Names of the options that were typed."""
 
 

@@ -1,6 +1,5 @@
 """The table of data sets. A new one is one row; the contract test finds it."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from nas.data.shards import has_shards, open_shards
 from nas.data.source import Source
 from nas.data.torchvision_sets import TORCHVISION, can_be_mirrored, open_torchvision
 from nas.text import printable
+from search_space.files import nearest
 
 __all__ = ["DATASETS", "FOLDER", "SHARDS", "Dataset", "dataset_of", "is_folder"]
 
@@ -104,8 +104,8 @@ def _row(data: str) -> Dataset:
         )
     path = Path(data).expanduser()
     if not path.is_dir():
-        close = difflib.get_close_matches(data, DATASETS, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
+        near = nearest(data, DATASETS)
+        hint = f" (did you mean {near}?)" if near else ""
         what = "is not a folder" if path.exists() else "does not exist"
         raise DataError(f"data must be one of {', '.join(DATASETS)} or a folder, but {printable(data)!r} {what}{hint}")
     return SHARDS if has_shards(path) else FOLDER

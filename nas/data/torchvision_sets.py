@@ -5,7 +5,6 @@ A set with a `train` argument has a train and a test split, one with a `split` a
 test it is the test; with both, val is what is held out. Nothing is downloaded.
 """
 
-import difflib
 import hashlib
 import inspect
 import os
@@ -23,6 +22,7 @@ from nas.data.source import Labels, Listing, Source, Split
 from nas.data.split import TEST, split_off
 from nas.text import printable
 from nas.user_folders import cache_folder
+from search_space.files import nearest
 
 __all__ = ["TORCHVISION", "can_be_mirrored", "open_torchvision"]
 
@@ -45,8 +45,8 @@ def _loader(data: str) -> Any:
 
     name = data.removeprefix(TORCHVISION)
     if name not in datasets.__all__ or not inspect.isclass(getattr(datasets, name)):
-        close = difflib.get_close_matches(name, datasets.__all__, n=1)
-        hint = f" (did you mean {TORCHVISION}{close[0]}?)" if close else ""
+        near = nearest(name, datasets.__all__)
+        hint = f" (did you mean {TORCHVISION}{near}?)" if near else ""
         raise DataError(f"torchvision must have the data set, but has no {printable(name)!r}{hint}")
     return getattr(datasets, name)
 

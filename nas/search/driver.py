@@ -15,9 +15,10 @@ from nas.search.loop import MAX_SHARE_ALONE, SearchLoop
 from nas.search.plan import Plan
 from nas.search.progress import Progress
 from nas.search.samplers import Candidate
+from nas.search.scalars import SearchScalars
 from nas.search.task import Probe, ProbeRequest, TrialTask
 from nas.search.worker import TrialCall
-from results import RunWriteError, RunWriter
+from results import RunWriteError, RunWriter, TrialResult
 from search_space import ArchSpec
 
 __all__ = ["Driver", "SearchEnd"]
@@ -63,6 +64,7 @@ class Driver:
         self._resources = resources
         self._progress = progress
         self._started = started - max((trial.ended_s for trial in writer.trials), default=0.0)
+        self._scalars = SearchScalars(writer, now_s=self._now_s, note=progress.note)
         self._deadline_s = PROBE_DEADLINE_S
         self._share = 1 / max(node.fits(resources.cpus, resources.gpus) for node in cluster.nodes)
         reference = plan.space.reference
@@ -93,7 +95,7 @@ class Driver:
             max_running=resources.workers,
             devices=devices,
             now_s=self._now_s,
-            on_finished=lambda result: progress.finished(self._loop, result),
+            on_finished=self._on_finished,
             forecast=self._forecast,
             confirming=plan.config.confirming(),
             weights=plan.weights,
@@ -102,6 +104,10 @@ class Driver:
     def _now_s(self) -> float:
         """The budget's clock: this session's seconds, and those of earlier ones."""
         return time.monotonic() - self._started
+
+    def _on_finished(self, result: TrialResult) -> None:
+        self._progress.finished(self._loop, result)
+        self._scalars.update()
 
     def _on_probe(self, probe: Probe) -> None:
         expected_s = SLOWER_THAN_REFERENCE * probe.trial_s
@@ -197,6 +203,7 @@ class Driver:
             raise
         finally:
             self._progress.end_live()
+            self._scalars.close()
         return SearchEnd(
             folder=self._writer.folder,
             stop_reason=self._write_summary(),

@@ -8,6 +8,7 @@ from nas.search.config import SearchConfig
 from nas.search.samplers import SAMPLERS, Asked, Costs, Domain, Goal, Outcome, Sampler, Told
 from results import Ask, Objective, RunError, TrialResult
 from search_space import ArchSpec, Space
+from search_space.files import nearest
 
 __all__ = ["history_events", "make_sampler", "outcome_of", "space_domain"]
 
@@ -27,7 +28,9 @@ def make_sampler(
         ValueError: for an unknown sampler, or one that cannot search for the config's goal.
     """
     if config.sampler not in SAMPLERS:
-        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
+        near = nearest(config.sampler, SAMPLERS)
+        hint = f" (did you mean {near!r}?)" if near else ""
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}{hint}")
     for_fronts = [name for name, kind in SAMPLERS.items() if kind.FINDS_FRONTS]
     if config.goal == "front" and config.sampler not in for_fronts:
         raise ValueError(f"sampler must be one of {', '.join(for_fronts)} for goal front, got {config.sampler!r}")

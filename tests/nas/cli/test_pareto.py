@@ -109,7 +109,8 @@ def test_no_such_run_lists_those_there_are(nas: Nas, a_run: Path) -> None:
     said = nas("pareto", "frist")
     assert said.code == 2
     assert said.err == (
-        "error: no run 'frist': neither a folder with a config.json nor a name below runs/ (runs/ holds first)\n"
+        "error: no run 'frist': neither a folder with a config.json nor a name below runs/ "
+        "(did you mean 'first'? runs/ holds first)\n"
     )
     for odd in ("", "\x00", "x" * 5000, "..", "/"):
         assert nas("pareto", odd).code == 2

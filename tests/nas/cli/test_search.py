@@ -31,6 +31,7 @@ def cache(digits_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--data", "nowhere"], "nowhere"),
         (["--holdout", "1"], "holdout"),
         (["--min-params", "10", "--max-params", "5"], "min_params must be at most max_params, 5, got 10"),
+        (["--sampler", "evoluton"], "got 'evoluton' (did you mean 'evolution'?)"),
         (["--sampler", "bayes"], "sampler must be one of cost-aware, random, evolution, tpe, nsga2, got 'bayes'"),
         (["--sampler", "evolution", "--goal", "front"], "one of cost-aware, random, tpe, nsga2 for goal front, got"),
         (["--goal", "speed"], "speed"),
@@ -114,11 +115,12 @@ def _end(folder: Path) -> SearchEnd:
 
 def test_the_report_of_one_device(a_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _report(Config(), _end(a_run)) == 0
-    head, *_, best, see, gap, pareto, resume = capsys.readouterr().out.splitlines()[1:]
+    head, *_, best, see, gap, pareto, look, resume = capsys.readouterr().out.splitlines()[1:]
     assert head == "runs/first: the budget is used up; 4 trials, 3 measured in full, 2 on the front"
     assert best == "best reward: trial 1, not confirmed: the ranking rests on one accuracy of each network"
     assert see == "see it with: nas describe runs/first:1"
     assert (gap, pareto) == ("", "  nas pareto runs/first --format csv")
+    assert look == "  nas dashboard runs/first"
     assert resume == "  nas search --resume runs/first --budget LARGER"
 
 

@@ -121,6 +121,7 @@ def test_a_members_file_brings_the_recipe_beside_it(nas: Nas, kin: Path) -> None
     [
         (("tiny.json", "--family", "kin"), "either an ARCH or a --family can be given"),
         (("--family", "gone"), "no family 'gone': neither a folder with a family.json"),
+        (("--family", "kim"), "(did you mean 'kin'?)"),
         (("--family", ""), "no family ''"),
         (("--family", "kin", "--recipe", "runs/kin/0.recipe.json"), "--recipe cannot be given with --family"),
         (("--family", "kin", "--init", "a.pth"), "--init cannot be given with --family: it is of one network"),
