@@ -91,7 +91,7 @@ class RunDashboard:
 
     def __call__(self, environ: dict[str, Any], start_response: App) -> Any:
         """Answer a request. A page elsewhere, whose name may be made to point here, gets nothing."""
-        if environ.get("HTTP_HOST", "").rpartition(":")[0] not in LOOPBACK:
+        if environ.get("HTTP_HOST", "").partition(":")[0] not in LOOPBACK:
             start_response("403 Forbidden", [("Content-Type", "text/plain")])
             return [b"only http://127.0.0.1 is served\n"]
         return self._app(environ, start_response)
