@@ -64,13 +64,13 @@ def script(shell: Shell) -> str:
             level = level.setdefault(group, {})
         level[last] = import_module(module).Config
     written = io.StringIO()
-    with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit):
-        tyro.cli(
-            _commands(tree),
-            prog="nas",
-            args=["--tyro-write-completion", shell, "-"],
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+    asked = ["--tyro-write-completion", shell, "-"]
+    try:
+        with contextlib.redirect_stdout(written):
+            tyro.cli(_commands(tree), prog="nas", args=asked, config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as ended:
+        if ended.code:
+            raise
     text = written.getvalue()
     for found, mended in MENDED[shell].items():
         text = text.replace(found, mended)

@@ -18,7 +18,7 @@ import pytest
 
 from nas.search import SearchConfig
 from nas.search.dashboard import RunDashboard, storage_of
-from results import Limits, Objective, Run, RunError, RunWriter, TrialStatus
+from results import Limits, Objective, Run, RunError, RunWriter, TrialStatus, Weights
 from search_space import load_space
 from tests.nas.cli.conftest import make_trial_of
 
@@ -169,6 +169,21 @@ def test_a_network_trained_anew_has_one_value_and_its_trainings_none(folder: Pat
     assert [row["number"] for row in study(app, REWARD)["best_trials"]] == [0], "as nas pareto: the confirmed one"
 
 
+def test_what_a_supernet_judged_keeps_its_values_beside_those_of_trainings_alone(folder: Path) -> None:
+    judged = [
+        replace(trial_of(number, accuracy=accuracy), weights=Weights.SUPERNET)
+        for number, accuracy in enumerate((0.5, 0.6, 0.4))
+    ]
+    alone = [trial_of(3, network=0, accuracy=0.9, repeat=1), trial_of(4, network=0, accuracy=0.8, repeat=2)]
+    app = RunDashboard(write(Limits(), judged + alone))
+    rows = study(app, FRONT)["trials"]
+    assert [row["state"] for row in rows] == ["Complete"] * 3 + ["Pruned"] * 2
+    assert [row["values"][0] for row in rows[:3]] == [0.5, 0.6, 0.4]
+    told = attributes(rows[0])
+    assert (float(told["accuracy_alone"]), told["num_trained_alone"]) == (pytest.approx(0.85), "2")
+    assert [row["number"] for row in study(app, REWARD)["best_trials"]] == [0], "as nas pareto"
+
+
 def test_numbers_stay_the_runs_where_one_is_missing(folder: Path) -> None:
     rows = study(RunDashboard(write(Limits(), [TRIALS[0], TRIALS[3]])), REWARD)["trials"]
     assert [row["state"] for row in rows] == ["Complete", "Waiting", "Waiting", "Complete"]
@@ -192,7 +207,8 @@ def test_pages_of_other_names_get_nothing(seen: Path) -> None:
     app = RunDashboard(seen)
     for host in ("evil.example:80", "127.0.0.1.evil.example:80", ""):
         assert get(app, "/api/studies", host=host)[0] == "403 Forbidden"
-    assert get(app, "/dashboard", host="localhost:8080")[0].startswith("200")
+    for host in ("localhost:8080", "127.0.0.1"):
+        assert get(app, "/dashboard", host=host)[0].startswith("200")
 
 
 def test_one_device_is_shown(folder: Path) -> None:
@@ -238,9 +254,7 @@ def test_a_run_without_a_space_or_of_too_many_is_refused(a_run: Path, seen: Path
 
 def test_what_is_missing_is_named(seen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
-    with pytest.raises(
-        ValueError, match=r"optuna-dashboard must be installed: pip install trainaware-nas\[dashboard\]"
-    ):
+    with pytest.raises(ValueError, match="optuna-dashboard must be installed: pip install optuna-dashboard"):
         RunDashboard(seen)
 
 

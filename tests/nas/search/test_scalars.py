@@ -1,5 +1,6 @@
 """What TensorBoard's own reader finds in a search's folder is the record, also after a crash and on a bad disk."""
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,21 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_the_search_goes_on(
     assert ("is a symbolic link" in note) == (fault == "link")
     assert not list((tmp_path / "elsewhere").iterdir())
     assert len(begun.writer.trials) == 3
+
+
+# tensorboardX's close flushes first, and leaves the file open where that fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_full_disk_is_told_once(session: Begin, finished: MakeFinished) -> None:
+    begun = session(budget="2")
+    notes: list[str] = []
+    scalars = SearchScalars(begun.writer, now_s=begun.clock, note=notes.append)
+    begun.run(lambda index, seconds: finished(seconds=seconds))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, hard))
+    try:
+        scalars.update()
+        scalars.update()
+        scalars.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert notes == ["tensorboard failed and is told nothing more: OSError: [Errno 27] File too large"]
