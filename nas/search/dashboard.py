@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial
 from nas.search.dashboard_rows import rows_of
 from nas.search.run import recorded
 from nas.text import printable
-from results import Limits, Run, RunError
+from results import Run, RunError
 
 __all__ = ["RunDashboard"]
 
