@@ -15,9 +15,9 @@ __all__ = ["Config", "run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A search as one HTML file that opens in any browser and needs no network: the answer, what was asked, the front to
-    point at and to click, each network with its drawing, its numbers and the command that trains it, tables to sort,
-    curves, failures, environment. Also of a search that is going on.
+    """A search as one HTML file that opens in any browser and needs no network: the answer, what was asked, the front
+    to point at and to click, each network with its drawing, its numbers and the command that trains it, tables to
+    sort, curves, failures, environment. Also of a search that is going on.
 
     Example: nas report my-run --html my-run.html
     """

@@ -21,20 +21,28 @@ def commands(run: Run, shown_as: str) -> list[Command]:
     """Commands of a network, `shown_as` being what is typed for the run."""
     # The number is quoted together with the run's name, as a shell reads both as one word.
     before, _, after = shlex.quote(f"{plain(shown_as)}:0").rpartition("0")
-    training = f" --data {shlex.quote(_data(run.config))}{_image_size(run.config)} --budget 30ep"
+    training = f" {_data(run.config)}{_image_size(run.config)} --budget 30ep"
     return [
         Command("every stage with its exact cost", f"nas describe {before}", after),
         Command("train it to a final model", f"nas train {before}", f"{after}{training}"),
-        Command("scale it to a family, here of twice and four times its parameters", f"nas scale --base {before}",
-                f"{after} --target M=2x,L=4x"),
+        Command(
+            "scale it to a family, here of twice and four times its parameters",
+            f"nas scale --base {before}",
+            f"{after} --target M=2x,L=4x",
+        ),
     ]
 
 
 def _data(config: dict[str, Any]) -> str:
-    """What the search was given as --data, where it can be typed."""
+    """--data and --data-root as the search was given them, where they can be typed."""
     search = config.get("search")
-    data = search.get("data") if isinstance(search, dict) else None
-    return data if isinstance(data, str) and data and plain(data) == data else "DIR"
+    search = search if isinstance(search, dict) else {}
+    data, root = (_typed(search.get(name)) for name in ("data", "data_root"))
+    return f"--data {data or 'DIR'}" + (f" --data-root {root}" if data and root else "")
+
+
+def _typed(text: object) -> str | None:
+    return shlex.quote(text) if isinstance(text, str) and text and plain(text) == text else None
 
 
 def _image_size(config: dict[str, Any]) -> str:

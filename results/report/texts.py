@@ -1,14 +1,15 @@
 """What the page says in words: the answer, what was asked, failures by reason, predictions, environment."""
 
 import json
+import re
 import statistics
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from results.pareto import best_network, hypervolume, pareto_front
-from results.record import TrialResult
+from results.record import TrialResult, TrialStatus
+from results.reward import Objective
 from results.store import Run
 from results.tables import best_text
 from search_space.files import parse_json
@@ -17,7 +18,14 @@ from search_space.space import Space
 __all__ = ["Answer", "Failures", "answers", "asked", "choices", "environment", "failures"]
 
 MAX_REASONS, MAX_TRIALS = 20, 12
-PARTS = ("search", "space", "data", "environment")
+NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+MEANINGS = {
+    TrialStatus.PRUNED: "Measured to be slower than the limit allows, and so not trained.",
+    TrialStatus.OUT_OF_MEMORY: "The training did not fit in the memory that a trial may have.",
+    TrialStatus.DIVERGED: "The loss was not finite.",
+    TrialStatus.TIMED_OUT: "The trial took longer than a trial may.",
+    TrialStatus.FAILED: "Something else went wrong; the reason says what.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +54,13 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """Trials of one status that is not `ok`: (lines of the reason, how many, the first trials) by reason, most frequent
-    first, and how many reasons more there are."""
+    """Trials of one status that is not `ok`: (lines of the first one's reason, how many, the first trials) by reason,
+    most frequent first, and how many reasons more there are. Reasons that differ in numbers alone are one."""
 
     status: str
+    meaning: str
     count: int
-    reasons: tuple[tuple[tuple[str, ...], int, tuple[int, ...]], ...]
+    reasons: tuple[tuple[list[str], int, list[int]], ...]
     num_more: int
 
 
@@ -95,8 +104,7 @@ def _is_within(trial: TrialResult) -> bool:
 
 def asked(run: Run) -> Iterator[tuple[str, str]]:
     """What the search was told, by name; what a record does not say is left out."""
-    search, space, data, _ = (_part(run, name) for name in PARTS)
-    objective = run.objective
+    search, space, data = (_part(run, name) for name in ("search", "space", "data"))
     known = {
         "space": space.get("name"),
         "data": data.get("summary", search.get("data")),
@@ -112,16 +120,18 @@ def asked(run: Run) -> Iterator[tuple[str, str]]:
         "seed": search.get("seed", run.config.get("seed")),
     }
     yield from ((name, str(value)) for name, value in known.items() if value is not None)
-    yield (
-        "reward",
-        f"accuracy × (step time)^{objective.w:g} × (params / {objective.reference_params:,})^{objective.v:g}",
-    )
+    yield "reward", formula(run.objective)
     limits = {name: value for name, value in vars(run.limits).items() if value is not None}
     yield "limits", ", ".join(f"{name} {value:,}" for name, value in limits.items()) or "none"
 
 
+def formula(objective: Objective) -> str:
+    """The reward, of accuracy as a share."""
+    return f"accuracy × (step time)^{objective.w:g} × (params / {objective.reference_params:,})^{objective.v:g}"
+
+
 def _with_unit(value: object, unit: str) -> str | None:
-    return None if value is None else f"{value} {unit}"
+    return f"{value} {unit}" if value else None
 
 
 def choices(run: Run) -> tuple[int | None, list[tuple[str, str]]]:
@@ -145,17 +155,19 @@ def failures(run: Run) -> list[Failures]:
 
 
 def _failures(status: str, trials: list[TrialResult]) -> Failures:
-    counts = Counter(trial.reason or "" for trial in trials)
-    told = counts.most_common(MAX_REASONS)
-    firsts: dict[str, list[int]] = {reason: [] for reason, _ in told}
+    groups: dict[str, list[TrialResult]] = {}
     for trial in trials:
-        if (known := firsts.get(trial.reason or "")) is not None and len(known) < MAX_TRIALS:
-            known.append(trial.index)
+        groups.setdefault(NUMBER.sub("0", trial.reason or ""), []).append(trial)
+    told = sorted(groups.values(), key=lambda group: -len(group))[:MAX_REASONS]
     return Failures(
         status=status.replace("_", " "),
+        meaning=MEANINGS[TrialStatus(status)],
         count=len(trials),
-        reasons=tuple((tuple(reason.splitlines()), count, tuple(firsts[reason])) for reason, count in told),
-        num_more=len(counts) - len(told),
+        reasons=tuple(
+            ((group[0].reason or "").splitlines(), len(group), [trial.index for trial in group[:MAX_TRIALS]])
+            for group in told
+        ),
+        num_more=len(groups) - len(told),
     )
 
 

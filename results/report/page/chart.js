@@ -10,8 +10,10 @@ const SHAPES = {
     return `${(length * Math.sin(angle)).toFixed(2)},${(-length * Math.cos(angle)).toFixed(2)}`;
   }).join("L")}Z`,
 };
-const MARGIN = {left: 58, right: 14, top: 12, bottom: 42};
+const MARGIN = {left: 54, right: 14, top: 30, bottom: 42};
+const PER_TICK = 60; // pixels
 const NEAR = 24; // pixels
+const MANY = 500; // points, which are then drawn small
 
 function linearTicks(low, high, count) {
   const rough = (high - low) / count;
@@ -39,9 +41,9 @@ function scaleOf(axis, values, from, to) {
   const room = (high - low) / 20 || Math.abs(low) / 20 || 0.5;
   [low, high] = [low - room, high + room];
   const place = (value) => from + ((bend(value) - low) / (high - low)) * (to - from);
-  const count = Math.abs(to - from) / (axis.log ? 90 : 60);
+  const count = Math.abs(to - from) / PER_TICK;
   const ticks = axis.log ? logTicks(Math.exp(low), Math.exp(high), count) : linearTicks(low, high, count);
-  return {place, ticks};
+  return {place, ticks, low: axis.log ? Math.exp(low) : low, high: axis.log ? Math.exp(high) : high};
 }
 
 // spec: label; x and y as {name, value(point), low(point), high(point), log, format(value)}; points with shape, look
@@ -51,7 +53,7 @@ class Chart {
     this.host = host;
     this.tip = el("div", {class: "tip", role: "status", hidden: ""});
     this.update(spec);
-    let width = 0;
+    let width = host.clientWidth;
     new ResizeObserver(() => {
       if (host.clientWidth !== width) this.draw();
       width = host.clientWidth;
@@ -78,16 +80,17 @@ class Chart {
     const root = svg("svg", {viewBox: `0 0 ${width} ${height}`, width: "100%", height, role: "group",
       "aria-label": `${spec.label}: ${points.length} points. ${spec.y.name} against ${spec.x.name}.`});
     root.append(this.axes(width, height));
-    if (spec.diagonal && both.length) root.append(this.polyline([Math.min(...both), Math.max(...both)]
+    if (spec.diagonal) root.append(this.polyline([this.x.low, this.x.high]
       .map((value) => ({x: this.x.place(value), y: this.y.place(value)})), "diagonal"));
-    if (spec.line) root.append(this.polyline(spec.line.map((point) =>
-      ({x: this.x.place(spec.x.value(point)), y: this.y.place(spec.y.value(point))})), "line"));
     root.append(...this.placed.filter(({point}) => point.bars).map((placed) => this.bars(placed)));
     const marks = this.placed.map((placed) => this.mark(placed));
     this.keys = this.placed.map(({point}, number) => point.isKey ? marks[number] : null).filter(known);
     this.keys[0]?.setAttribute("tabindex", "0");
     this.ring = svg("path", {class: "ring", d: SHAPES.circle(11), hidden: ""});
-    root.append(...marks, this.ring);
+    root.append(...marks);
+    if (spec.line) root.append(this.polyline(spec.line.map((point) =>
+      ({x: this.x.place(spec.x.value(point)), y: this.y.place(spec.y.value(point))})), "line"));
+    root.append(this.ring);
     fill(root, {on: {
       pointermove: (event) => this.hover(event), pointerleave: () => this.hide(),
       click: (event) => this.click(event), keydown: (event) => this.key(event),
@@ -109,12 +112,11 @@ class Chart {
     for (const tick of this.y.ticks) {
       const y = this.y.place(tick);
       group.append(svg("line", {x1: left, x2: width - MARGIN.right, y1: y, y2: y}),
-        svg("text", {x: left - 7, y: y + 4, "text-anchor": "end"}, spec.y.format(tick)));
+        svg("text", {x: left - 7, y: y + 4, "text-anchor": "end"}, (spec.y.tick ?? spec.y.format)(tick)));
     }
-    const middle = (MARGIN.top + bottom) / 2;
     group.append(
-      svg("text", {class: "name", x: (left + width) / 2, y: height - 5, "text-anchor": "middle"}, spec.x.name),
-      svg("text", {class: "name", transform: `translate(12,${middle}) rotate(-90)`, "text-anchor": "middle"}, spec.y.name));
+      svg("text", {class: "name", x: width - MARGIN.right, y: height - 5, "text-anchor": "end"}, `${spec.x.name} →`),
+      svg("text", {class: "name", x: 2, y: 14}, `↑ ${spec.y.name}`));
     return group;
   }
 
@@ -132,7 +134,9 @@ class Chart {
   }
 
   mark({point, x, y}) {
-    const attributes = {class: `mark ${point.look}`, d: SHAPES[point.shape](point.isKey ? 5 : 4),
+    const isMany = this.placed.length > MANY && point.shape === "circle";
+    const attributes = {class: `mark ${point.look}${isMany ? " is-many" : ""}`,
+      d: SHAPES[point.shape](point.isKey ? 5 : isMany ? 2.5 : 4),
       transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`};
     if (!point.isKey) return svg("path", attributes);
     return svg("path", {...attributes, tabindex: "-1", role: "button", "aria-label": this.spec.tip(point).join(", "),

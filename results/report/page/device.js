@@ -8,7 +8,7 @@ const LOOKS = {
 };
 
 function axis(name, field, format, log) {
-  return {name, log, format, value: (row) => row[field], low: (row) => row.bars ? row[`${field}_low`] : null,
+  return {name, log, format, tick: format === percent ? percentTick : format, value: (row) => row[field], low: (row) => row.bars ? row[`${field}_low`] : null,
     high: (row) => row.bars ? row[`${field}_high`] : null};
 }
 
@@ -25,10 +25,10 @@ function networkTip(row) {
 }
 
 function frontChart(host, rows, open) {
-  const usual = [axis("accuracy", "accuracy", percent), axis("reward", "reward", (value) => short(value))];
+  const usual = [axis("accuracy", "accuracy", percent), axis("reward", "reward", short)];
   const alone = [axis("accuracy, trained alone", "alone_accuracy", percent), axis("reward, trained alone", "alone_reward", short)];
   const ys = rows.some((row) => known(row.alone_accuracy)) ? [...usual, ...alone] : usual;
-  const xs = [axis("step time (× the reference network's)", "step_time_ratio", (value) => short(value), true),
+  const xs = [axis("step time (× the reference network's)", "step_time_ratio", short, true),
     axis("parameters", "params", short, true), axis("multiply-adds", "macs", short, true)];
   const kinds = rows.map(lookOf);
   const order = ["other", "confirmed", "front", "best"];
@@ -77,7 +77,8 @@ function tableColumns(rows) {
 
 function progressChart(host, trials) {
   const kinds = {
-    own: {shape: "circle", look: "is-front", told: "a training"}, supernet: {shape: "circle", look: "is-front", told: "by the supernet"},
+    own: {shape: "circle", look: "is-other", told: "a training"},
+    supernet: {shape: "circle", look: "is-other", told: "by the supernet"},
     again: {shape: "triangle", look: "is-confirmed", told: "trained again to confirm"},
     alone: {shape: "triangle", look: "is-confirmed", told: "trained alone"},
     inherited: {shape: "square", look: "is-confirmed", told: "trained from the supernet's weights"},
@@ -111,8 +112,8 @@ function progressChart(host, trials) {
 }
 
 function predictedChart(host, trials) {
-  const points = trials.filter((trial) => known(trial.step_time_predicted)).map((trial) => ({...trial, ...LOOKS.front}));
-  new Chart(host, {label: "Step times", height: 320, diagonal: true, points,
+  const points = trials.filter((trial) => known(trial.step_time_predicted)).map((trial) => ({...trial, ...LOOKS.other}));
+  new Chart(host, {label: "Step times", height: 420, diagonal: true, points,
     x: {name: "predicted (× the reference network's)", value: (trial) => trial.step_time_predicted, format: short, log: true},
     y: {name: "measured", value: (trial) => trial.step_time_ratio, format: short, log: true},
     tip: (trial) => [`trial ${trial.trial}`, `predicted ${ratio(trial.step_time_predicted)}`, `measured ${ratio(trial.step_time_ratio)}`]});

@@ -2,6 +2,7 @@
 
 const known = (value) => value !== undefined && value !== null;
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const percentTick = (share) => `${Number((100 * share).toPrecision(4))} %`;
 const ratio = (value) => `${value < 10 ? value.toFixed(2) : value.toPrecision(3)} ×`;
 const fourDigits = (value) => value.toFixed(4);
 const grouped = (value) => value.toLocaleString("en");

@@ -1,11 +1,11 @@
 // One network: its drawing, its numbers, and what to type next.
 
 const OPS = {mbconv: "MBConv", fused_mbconv: "Fused-MBConv", conv: "convolution", identity: "identity", linear: "linear"};
-const MOST_BOXES = 8;
+const MOST_BOXES = 6;
 
 function partText(part) {
   if (part.op === "linear") return `average, then ${part.width} classes`;
-  const text = [`${OPS[part.op] ?? part.op} ${part.kernel}×${part.kernel}`];
+  const text = [`${part.depth > 1 ? `${part.depth} × ` : ""}${OPS[part.op] ?? part.op} ${part.kernel}×${part.kernel}`];
   if (part.expansion > 1) text.push(`expansion ${part.expansion}`);
   if (part.se_ratio) text.push(`SE ${part.se_ratio}`);
   text.push(`${part.width} wide`);
@@ -13,25 +13,26 @@ function partText(part) {
   return text.join(", ");
 }
 
-// A box a layer, its height by width (channels, a logarithm), its look by op; an inner box for an expansion.
-function boxes(part) {
+// A box a layer, its look by op, its height by its channels beside the widest part's (a square root).
+function boxes(part, widest) {
   const shown = Math.min(part.depth, MOST_BOXES);
-  const height = Math.min(34, 6 + 4 * Math.log2(part.width / 4 + 1));
-  const picture = svg("svg", {width: shown * 17 + 2, height: 36, "aria-hidden": "true"});
+  const height = Math.max(4, 40 * Math.sqrt(part.width / widest));
+  const picture = svg("svg", {width: shown * 24 + 2, height: 46, "aria-hidden": "true"});
   for (let number = 0; number < shown; number++) {
-    const [x, y] = [1 + number * 17, 18 - height / 2];
-    picture.append(svg("rect", {class: `box ${part.op}`, x, y, width: 14, height, rx: 2}));
-    if (part.op === "mbconv") picture.append(svg("path", {class: "cross", d: `M${x},${y}l14,${height}m0,${-height}l-14,${height}`}));
-    if (part.stride > 1 && number === 0) picture.append(svg("path", {class: "stride", d: `M${x},${y - 2}h14`}));
+    const [x, y] = [1 + number * 24, 24 - height / 2];
+    picture.append(svg("rect", {class: `box ${part.op}`, x, y, width: 20, height, rx: 2}));
+    if (part.op === "mbconv") picture.append(svg("path", {class: "cross", d: `M${x},${y}l20,${height}m0,${-height}l-20,${height}`}));
+    if (part.stride > 1 && number === 0) picture.append(svg("path", {class: "stride", d: `M${x},${y - 2}h20`}));
   }
   return picture;
 }
 
 function drawing(row, allParts, imageSize) {
   const parts = row.parts.map((number) => allParts[number]);
+  const widest = Math.max(...parts.map((part) => part.op === "linear" ? 0 : part.width));
   const lines = parts.map((part) => el("tr", {},
     el("th", {scope: "row"}, /^\d+$/.test(part.part) ? `stage ${part.part}` : part.part),
-    el("td", {class: "boxes"}, boxes(part), part.depth > 1 ? el("span", {}, `${part.depth} layers`) : null),
+    el("td", {class: "boxes"}, boxes(part.op === "linear" ? {...part, width: widest / 9} : part, widest)),
     el("td", {class: "text"}, partText(part)),
     el("td", {}, part.op === "linear" ? "–" : `${part.output_size}×${part.output_size}`),
     el("td", {}, short(part.params)), el("td", {}, short(part.macs))));
@@ -44,7 +45,7 @@ function drawing(row, allParts, imageSize) {
 function opLegend() {
   const told = [["mbconv", "MBConv: depthwise"], ["fused_mbconv", "Fused-MBConv: one dense convolution"],
     ["conv", "plain convolution, linear"]];
-  return el("ul", {class: "legend"}, ...told.map(([op, text]) => el("li", {}, boxes({op, depth: 1, width: 24, stride: 1}), text)),
+  return el("ul", {class: "legend"}, ...told.map(([op, text]) => el("li", {}, boxes({op, depth: 1, width: 1, stride: 1}, 4), text)),
     el("li", {}, "A box is a layer, higher for more channels; a bar on top halves the image's sides."));
 }
 

@@ -7,7 +7,7 @@ const FIRST_ROWS = 200;
 class SortedTable {
   constructor(host, {columns, rows, label, sortedBy, open}) {
     Object.assign(this, {columns, rows, open, limit: FIRST_ROWS, by: sortedBy, descending: true});
-    this.filter = el("input", {type: "search", placeholder: "Filter, as in: front mbconv5",
+    this.filter = el("input", {type: "search", placeholder: "Filter, as in: front M5e6",
       "aria-label": `Filter ${label}`, on: {input: () => this.draw()}});
     this.told = el("span", {class: "told", role: "status"});
     this.more = el("button", {type: "button", class: "more", on: {click: () => {
