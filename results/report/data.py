@@ -35,8 +35,6 @@ OF_FIRST_TRIAL = (
     "seconds",
     "step_time_s",
     "step_time_reference_s",
-    "step_time_precise",
-    "train_steps",
     "peak_memory_bytes",
     "max_batch_size",
 )
@@ -67,7 +65,6 @@ def report_data(run: Run, shown_as: str) -> dict[str, Any]:
     devices = [_device(run, device, shared) for device in run.devices]
     return {
         "commands": [command._asdict() for command in commands(run, shown_as)],
-        "objective": {"w": run.objective.w, "v": run.objective.v, "reference_params": run.objective.reference_params},
         "image_size": known,
         "devices": devices,
         "parts": shared.packed(),
@@ -94,7 +91,7 @@ def _device(run: Run, device: str, shared: _Parts) -> dict[str, Any]:
 
 
 def _network(network: Network, first: TrialResult, shared: _Parts) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(network, name) for name in ("trial", "params", "macs", "seed")}
+    row: dict[str, Any] = {name: getattr(network, name) for name in ("trial", "params", "macs")}
     row |= {name: getattr(network, name) for name in ESTIMATES}
     row |= {name: getattr(first, name) for name in OF_FIRST_TRIAL}
     row |= {"key": network.key[:12], "short": str(network.arch), "parts": shared.numbers(network)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from results.networks import Network
 from results.pareto import best_network, hypervolume, pareto_front
 from results.record import TrialResult, TrialStatus
 from results.reward import Objective
@@ -15,7 +16,7 @@ from results.tables import best_text
 from search_space.files import parse_json
 from search_space.space import Space
 
-__all__ = ["Answer", "Failures", "answers", "asked", "choices", "environment", "failures"]
+__all__ = ["Answer", "Failures", "answers", "asked", "choices", "environment", "failures", "formula"]
 
 MAX_REASONS, MAX_TRIALS = 20, 12
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -40,7 +41,7 @@ class Answer:
     """
 
     device: str
-    best: Any
+    best: Network | None
     told: tuple[str, ...]
     num_ok: int
     num_networks: int

@@ -61,7 +61,7 @@ function figures(row) {
     ["training step", `${interval(row, "step_time_ratio", ratio)} of the reference network's`],
     ["parameters", grouped(row.params)],
     ["multiply-adds of an image", grouped(row.macs)],
-    ["reward", interval(row, "reward", fourDigits)],
+    [row.bySupernet ? "reward by the supernet" : "reward", interval(row, "reward", fourDigits)],
   ];
   if (known(row.alone_accuracy)) list.push(["trained alone", `${trainedText(row, "alone_")}, P(best) ${chance(row.alone_p_best)}`]);
   if (known(row.inherited_accuracy)) list.push(["trained from its weights", trainedText(row, "inherited_")]);
