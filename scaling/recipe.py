@@ -17,7 +17,9 @@ from search_space.spec import check_integer
 __all__ = ["PRESETS", "Preset", "ProgressiveRecipe", "Ramp", "SizeRamp", "fine_tuning_recipe", "recipe_of"]
 
 Preset = Literal["paper", "released"]
+"""Whose numbers a recipe has: the paper's, or the released code's."""
 PRESETS: tuple[str, ...] = get_args(Preset)
+"""All of them."""
 
 EPOCHS, PHASES, STOCHASTIC_DEPTH = 350, 4, 0.2
 FINE_TUNING_BATCH_SIZE = 512

@@ -122,9 +122,7 @@ def _parse(name: str, args: Sequence[str]) -> Any:
     import tyro
 
     flags = (tyro.conf.FlagCreatePairsOff,)
-    config = tyro.cli(
-        import_module(COMMANDS[name][0]).Config, prog=f"nas {name}", args=list(args), config=flags
-    )
+    config = tyro.cli(import_module(COMMANDS[name][0]).Config, prog=f"nas {name}", args=list(args), config=flags)
     if hasattr(config, "given"):
         options = (part.partition("=")[0] for part in args if part.startswith("--"))
         config = replace(config, given=tuple(option[2:].replace("-", "_") for option in options))

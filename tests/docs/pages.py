@@ -31,7 +31,10 @@ class Block:
 def pages() -> list[str]:
     """The pages that say how something is done, in the order of the navigation, by their paths below docs/."""
     nav = yaml.safe_load(CONFIG.read_text())["nav"]
-    listed = [page for entry in nav for page in ([entry] if isinstance(entry, str) else next(iter(entry.values())))]
+    listed: list[str] = []
+    for entry in nav:
+        below = entry if isinstance(entry, str) else next(iter(entry.values()))
+        listed += [below] if isinstance(below, str) else below
     return [page for page in listed if page != "log.md" and not page.startswith(("api/", "decisions/"))]
 
 

@@ -1,5 +1,6 @@
-"""What the pages of the site say is done, in their order; the rows that they add keep their tables' contracts. One file,
-so that one process goes through them."""
+"""What the pages of the site say is done, in their order; the rows that they add keep their tables' contracts.
+
+One file, so that one process goes through them."""
 
 from dataclasses import replace
 from pathlib import Path
