@@ -50,6 +50,8 @@ def test_the_wheel_holds_the_rooms_and_nothing_else() -> None:
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
     for file in ROOT.glob("nas/cli/*.py"):
         assert f"nas/cli/{file.name}" in names
+    for file in ROOT.glob("results/report/page/*"):
+        assert f"results/report/page/{file.name}" in names
 
 
 def test_each_dependency_has_a_tested_version(project: dict[str, Any]) -> None:

@@ -25,6 +25,10 @@ __all__ = ["COMMANDS", "main", "parse_command"]
 COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
     "pareto": ("nas.cli.pareto", "the Pareto front of a run: accuracy, step time, parameters"),
+    "report": (
+        "nas.cli.report",
+        "a run as one HTML file: the answer, the front to click, each network, tables, failures",
+    ),
     "runs": ("nas.cli.runs_list", "the runs there are: which are running, which have ended and why, the best of each"),
     "dashboard": ("nas.cli.dashboard", "look at a run in a browser, with optuna-dashboard"),
     "validate": ("nas.cli.validate", "is a run's short training fit for use? trains some of its networks for longer"),

@@ -19,6 +19,7 @@ BAD: dict[str, tuple[str, ...]] = {
     "search": ("--space", "efficientnetv2-tinny"),
     "pareto": ("frist",),
     "dashboard": ("frist",),
+    "report": ("frist",),
     "validate": ("frist",),
     "scale": ("--base", "efficientnetv2_q"),
     "train": ("efficientnetv2-s", "--data", "digits"),
