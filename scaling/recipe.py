@@ -26,7 +26,9 @@ __all__ = [
 ]
 
 Preset = Literal["paper", "released"]
+"""Whose numbers a recipe has: the paper's, or the released code's."""
 PRESETS: tuple[str, ...] = get_args(Preset)
+"""All of them."""
 
 EPOCHS, PHASES, STOCHASTIC_DEPTH = 350, 4, 0.2
 FINE_TUNING_BATCH_SIZE = 512
