@@ -1,6 +1,7 @@
 # make demo    set up, then a search of three minutes on images that come with the project
 # make test    set up with the development tools, then the whole test suite
-# make check   format, lint, types, and which room may import which
+# make check   format, lint, types, which room may import which, and the documentation
+# make docs    the documentation as a site: build/docs/index.html
 #
 # PYTHON=python3.12 names the interpreter, VENV=DIR the virtual environment; PYTEST_ARGS and DEMO_ARGS are handed on.
 
@@ -9,8 +10,10 @@ PYTHON ?=
 VENV ?= .venv
 BUDGET ?= 3m
 PIP_INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+# The config says strict. The variable leaves out what mkdocs-material prints of itself at each start.
+BUILD_DOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -f docs/config/mkdocs.yml
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check docs format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -27,13 +30,17 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(BUILD_DOCS)
+
+docs: $(VENV)/.installed-dev
+	$(BUILD_DOCS)
 
 format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # The last word of each recipe is the stamp: it is there when everything before it went well.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python

@@ -19,6 +19,7 @@ from results.reward import Objective, reward
 __all__ = ["MIN_NETWORKS", "Correlation", "NetworkPair", "Ranking", "Regret", "Validation", "Verdict", "validate"]
 
 MIN_NETWORKS = 5
+"""Fewer are not compared."""
 MIN_TAU, MIN_TAU_LOW, MIN_PROBABILITY = 0.5, 0.3, 0.9
 MOST_TIMES = 10
 

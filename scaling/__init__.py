@@ -2,7 +2,16 @@
 
 from scaling.compound import Base, Compound, MemberShape
 from scaling.family import FAMILY_FILE, SIZES, Family, Member, Place, parse_sizes
-from scaling.recipe import PRESETS, Preset, ProgressiveRecipe, Ramp, SizeRamp, fine_tuning_recipe, recipe_of
+from scaling.recipe import (
+    PRESETS,
+    Preset,
+    ProgressiveRecipe,
+    Ramp,
+    SizeRamp,
+    fine_tuning_recipe,
+    plain_recipe,
+    recipe_of,
+)
 from scaling.rounding import Rounding
 from scaling.targets import TARGETS_BY, Found, Target, TargetBy, find_places, parse_targets
 
@@ -29,5 +38,6 @@ __all__ = [
     "fine_tuning_recipe",
     "parse_sizes",
     "parse_targets",
+    "plain_recipe",
     "recipe_of",
 ]

@@ -16,6 +16,7 @@ SIZES: dict[str, float] = {"S": 0.0, "M": 1.0, "L": 2.75, "XL": 4.0}
 """phi of a size's name. The published XL is on no rule that gives M and L: this one's is 5 % smaller."""
 
 FAMILY_FILE = "family.json"
+"""The file of a family's folder that says what it is."""
 SCHEMA_VERSION = 1
 MAX_MEMBERS = 16
 

@@ -14,10 +14,21 @@ from scaling.compound import MIN_LAST_SIZE, SIZE_STEP, Base, MemberShape, even_s
 from search_space.catalog import architecture
 from search_space.spec import check_integer
 
-__all__ = ["PRESETS", "Preset", "ProgressiveRecipe", "Ramp", "SizeRamp", "fine_tuning_recipe", "recipe_of"]
+__all__ = [
+    "PRESETS",
+    "Preset",
+    "ProgressiveRecipe",
+    "Ramp",
+    "SizeRamp",
+    "fine_tuning_recipe",
+    "plain_recipe",
+    "recipe_of",
+]
 
 Preset = Literal["paper", "released"]
+"""Whose numbers a recipe has: the paper's, or the released code's."""
 PRESETS: tuple[str, ...] = get_args(Preset)
+"""All of them."""
 
 EPOCHS, PHASES, STOCHASTIC_DEPTH = 350, 4, 0.2
 FINE_TUNING_BATCH_SIZE = 512
@@ -151,16 +162,23 @@ def fine_tuning_recipe(recipe: ProgressiveRecipe, image_size: int | None = None)
     with the released code's `Cifar10Ft`, less regularisation than from scratch: no RandAugment, mixup or dropout, one
     phase, at the evaluation size. `image_size` is another one, in pixels."""
     size = recipe.eval_size if image_size is None else image_size
-    none = Ramp(0, 0)
-    return replace(
-        recipe,
-        train_size=SizeRamp(size, size),
-        eval_size=size,
+    plain = plain_recipe(size, FINE_TUNING_BATCH_SIZE)
+    return replace(plain, stochastic_depth=recipe.stochastic_depth, epochs=recipe.epochs)
+
+
+def plain_recipe(image_size: int, batch_size: int) -> ProgressiveRecipe:
+    """One phase at one image size, in pixels, without any regularisation; one epoch, where no length is given."""
+    none = Ramp(0.0, 0.0)
+    return ProgressiveRecipe(
+        train_size=SizeRamp(image_size, image_size),
+        eval_size=image_size,
         randaugment=none,
         mixup=none,
         cutmix=none,
         dropout=none,
-        batch_size=FINE_TUNING_BATCH_SIZE,
+        stochastic_depth=0.0,
+        batch_size=batch_size,
+        epochs=1,
         phases=1,
     )
 

@@ -21,7 +21,9 @@ from search_space.spec import MAX_DEPTH, MAX_WIDTH
 __all__ = ["TARGETS_BY", "Found", "Target", "TargetBy", "find_places", "parse_targets"]
 
 TargetBy = Literal["params", "macs", "step-time"]
+"""What a target is of."""
 TARGETS_BY: tuple[str, ...] = get_args(TargetBy)
+"""All that it can be of."""
 
 TOLERANCE = 0.03
 SEARCHED = 10.0

@@ -31,13 +31,18 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What all layers of one network share. Weights are drawn from `generator`; None is torch's global one."""
+    """What all layers of one network share, by `build_network`'s names. Weights are drawn from `generator`; None is
+    torch's global one."""
 
     activation: Activation = "silu"
     norm_eps: float = 1e-3
     norm_momentum: float = 0.1
     padding: Padding = "symmetric"
     generator: torch.Generator | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.norm_momentum <= 1:
+            raise ValueError(f"norm_momentum must be a number above 0 and at most 1, got {self.norm_momentum!r}")
 
 
 _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {

@@ -103,8 +103,6 @@ def build_network(
     for name, probability in (("dropout", dropout), ("drop_path", drop_path)):
         if not 0 <= probability < 1:
             raise ValueError(f"build_network.{name} must be a number from 0 to below 1, got {probability!r}")
-    if not 0 < norm_momentum <= 1:
-        raise ValueError(f"build_network.norm_momentum must be a number above 0 and at most 1, got {norm_momentum!r}")
     options = BuildOptions(
         activation=arch.activation,
         norm_eps=arch.norm_eps,

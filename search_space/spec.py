@@ -16,7 +16,9 @@ from search_space.ops import OPS, Cost, block_cost, conv_cost, output_size
 __all__ = ["Activation", "ArchSpec", "BlockSpec", "HeadSpec", "Padding", "StageSpec", "StemSpec"]
 
 Activation = Literal["silu", "relu", "relu6"]
+"""Of a whole network."""
 Padding = Literal["symmetric", "same"]
+"""At strides above 1; `same` is TensorFlow's, with the odd pixel to the right and below."""
 _ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 _PADDINGS: tuple[str, ...] = get_args(Padding)
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import lru_cache
+from threading import get_ident
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,9 @@ class Supernet(nn.Module):
 
         Args:
             norm_momentum, generator: as `build_network` takes them.
+
+        Raises:
+            ValueError: for a momentum out of its range.
         """
         super().__init__()
         self.space = space
@@ -64,7 +68,7 @@ class Supernet(nn.Module):
         Raises:
             ValueError: where the network is not in the space.
         """
-        network = _hollow(arch, self._norm_momentum).train(self.training)
+        network = _hollow(arch, self._norm_momentum, get_ident()).train(self.training)
         logits: Tensor = functional_call(network, self.weights(arch), images)
         return logits
 
@@ -74,7 +78,7 @@ class Supernet(nn.Module):
         Raises:
             ValueError: where the network is not in the space.
         """
-        network = _hollow(arch, self._norm_momentum)
+        network = _hollow(arch, self._norm_momentum, get_ident())
         found: dict[str, Tensor] = {}
         for name, source in self._sources(arch, network):
             tensors = dict(source.named_parameters()) | dict(source.named_buffers())
@@ -112,13 +116,14 @@ def extract(supernet: Supernet, arch: ArchSpec) -> Network:
         ValueError: where the network is not in the space.
     """
     weights = {name: tensor.detach().clone() for name, tensor in supernet.weights(arch).items()}
-    network = deepcopy(_hollow(arch, supernet._norm_momentum))
+    network = deepcopy(_hollow(arch, supernet._norm_momentum, get_ident()))
     network.load_state_dict(weights, assign=True)
     return network.train(supernet.training)
 
 
 @lru_cache(KNOWN_NETWORKS)
-def _hollow(arch: ArchSpec, norm_momentum: float) -> Network:
-    """The network without numbers: what is computed, not with what."""
+def _hollow(arch: ArchSpec, norm_momentum: float, thread: int) -> Network:
+    """The network without numbers: what is computed, not with what. Each thread has its own, since the numbers are in
+    it while it computes."""
     with torch.device("meta"):
         return build_network(arch, norm_momentum=norm_momentum)

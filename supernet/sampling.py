@@ -18,6 +18,7 @@ from search_space.choices import Settings
 __all__ = ["End", "end_of", "fair_network", "sandwich"]
 
 End = Literal["largest", "smallest"]
+"""A way to go through a space: to its largest networks, or its smallest."""
 
 
 def fair_network(space: Space, seed: int, draw: int) -> ArchSpec:

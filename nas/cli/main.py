@@ -16,10 +16,11 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from nas.signals import STOPPING, handling
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parse_command"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("nas.cli.search", "search a space for networks that are accurate, small and fast to train"),
@@ -106,18 +107,35 @@ def _is_ours(error: BaseException) -> bool:
     return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).split(".")[0] in ROOMS
 
 
-def _run_command(name: str, args: Sequence[str]) -> int:
+def parse_command(args: Sequence[str]) -> Any:
+    """The `Config` of the command that `args` begin with, which is not run.
+
+    Raises:
+        SystemExit: where an option is wrong or missing; stderr says which.
+        ValueError: for no such command, or an option that breaks a rule.
+    """
+    found = _find(args)
+    if found is None:
+        raise ValueError(f"no command {' '.join(args[:1])!r}")
+    return _parse(*found)
+
+
+def _parse(name: str, args: Sequence[str]) -> Any:
     if os.environ.get("NO_COLOR"):
         os.environ["PYTHON_TYRO_ANSI_CODES"] = "False"
-    module = import_module(COMMANDS[name][0])
     import tyro
 
     flags = (tyro.conf.FlagCreatePairsOff,)
-    config = tyro.cli(module.Config, prog=f"nas {name}", args=list(args), config=flags)
+    config = tyro.cli(import_module(COMMANDS[name][0]).Config, prog=f"nas {name}", args=list(args), config=flags)
     if hasattr(config, "given"):
         options = (part.partition("=")[0] for part in args if part.startswith("--"))
         config = replace(config, given=tuple(option[2:].replace("-", "_") for option in options))
-    code = module.run(config)
+    return config
+
+
+def _run_command(name: str, args: Sequence[str]) -> int:
+    config = _parse(name, args)
+    code = import_module(COMMANDS[name][0]).run(config)
     sys.stdout.flush()
     return int(code)
 

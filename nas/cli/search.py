@@ -17,7 +17,19 @@ from search_space import SPACES
 __all__ = ["Config", "run"]
 
 INTERRUPTED, FAILED = 130, 1
-_MAY_CHANGE = ("budget", "workers", "address", "deadline", "data", "data_root", "confirm_share", "confirm", "repeat")
+_MOVED = ("supernet", "warm_start")
+_MAY_CHANGE = (
+    "budget",
+    "workers",
+    "address",
+    "deadline",
+    "data",
+    "data_root",
+    "confirm_share",
+    "confirm",
+    "repeat",
+    *_MOVED,
+)
 _OF_THE_SUPERNET = (
     "space",
     "download",
@@ -41,11 +53,16 @@ class Config(SearchConfig):
     """The run's name below runs/, or a folder; named after the space and the time where not given."""
     resume: str | None = None
     """A run to go on with; --budget, --workers, --address, --deadline, --data, --data-root, --confirm-share,
-    --confirm and --repeat may change."""
+    --confirm and --repeat may change, and, where the supernet lies elsewhere by now, --supernet or --warm-start."""
     json: bool = False
     """One JSON document on stdout."""
     given: Suppress[Fixed[tuple[str, ...]]] = ()
     """Names of the options that were typed."""
+
+    def __post_init__(self) -> None:
+        # What is typed beside --resume is checked with what the run has on record, not with what is the default.
+        if self.resume is None:
+            super().__post_init__()
 
 
 def _new_folder(config: Config) -> Path:
@@ -95,7 +112,8 @@ def _changes(config: Config) -> dict[str, Any]:
             raise ValueError(
                 f"--{name.replace('_', '-')} cannot change with --resume: it is the run's own (only {allowed} can)"
             )
-    return {name: getattr(config, name) for name in changed}
+    changes = {name: getattr(config, name) for name in changed}
+    return changes | {name: str(find_run(changes[name])) for name in _MOVED if name in changes}
 
 
 def run(config: Config) -> int:

@@ -21,7 +21,7 @@ from nas.text import printable
 from nas.train import OptimizerName, TrainJob, TrainLength, TrainResult
 from nas.train.job import MODEL
 from results import RunError
-from scaling import ProgressiveRecipe, Ramp, SizeRamp
+from scaling import plain_recipe
 from search_space import load_space
 
 __all__ = ["Config", "run"]
@@ -62,7 +62,7 @@ def run(config: Config) -> int:
     """
     check_run_options(config)
     job, folder = resumed_job(config) if config.resume is not None else _new_job(config)
-    if not job.is_supernet:
+    if job.space is None:
         raise RunError(f"{folder}: is of one network: nas train --resume goes on with it")
     result = train_job(job, folder, config, resumed_by=folder)
     if config.json:
@@ -76,23 +76,16 @@ def _new_job(config: Config) -> tuple[TrainJob, Path]:
     for name in ("space", "budget"):
         if getattr(config, name) is None:
             raise ValueError(f"a --{name} must be given, or a run with --resume")
+    useless = [name for name in ("growth", "grow_batch") if name in config.given]
+    if useless:
+        raise ValueError(f"--{useless[0].replace('_', '-')} has no effect on a supernet: its images keep one size")
     space = load_space(config.space or "")
     compute = compute_of(config)
     options = full_options(config, fine_tuning=False)
     length = TrainLength.of_budget(config.budget or "")
-    size = config.image_size or space.image_size
-    none = Ramp(0.0, 0.0)
-    recipe = ProgressiveRecipe(
-        train_size=SizeRamp(size, size),
-        eval_size=size,
-        randaugment=none,
-        mixup=none,
-        cutmix=none,
-        dropout=none,
-        stochastic_depth=0.0,
-        batch_size=config.batch_size or space.batch_size,
-        epochs=1,
-        phases=1,
+    recipe = plain_recipe(
+        space.image_size if config.image_size is None else config.image_size,
+        space.batch_size if config.batch_size is None else config.batch_size,
     )
     folder = new_folder(config, f"supernet-{space.name}")
     found, settled = settled_on_data(config, folder, recipe, options, compute)

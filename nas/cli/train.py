@@ -29,7 +29,7 @@ def run(config: Config) -> int:
     if family.family is not None:
         return family_training.run(family)
     job, folder = resumed_job(config) if config.resume is not None else new_job(config)
-    if job.is_supernet:
+    if job.space is not None:
         raise RunError(f"{folder}: is a supernet: nas supernet train --resume goes on with it")
     result = train_job(job, folder, config, resumed_by=folder)
     if config.json:

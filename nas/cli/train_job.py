@@ -239,7 +239,7 @@ def train_job(job: TrainJob, folder: Path, config: RunOptions, *, resumed_by: Pa
 
     if config.loader_workers is not None and job.data_mode == "cache":
         print_note("--loader-workers has no effect: the images come from the cache")
-    command = "nas supernet train" if job.is_supernet else "nas train"
+    command = "nas train" if job.space is None else "nas supernet train"
     how_to_go_on, workers = f"to go on: {command} --resume {printable(str(resumed_by))}", workers_of(config)
     try:
         with watched(folder, config.log_to) as progress:

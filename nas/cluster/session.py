@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,8 +88,8 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
     """
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
     if address is None:
-        # One secret for this session, in this process and its children only; nothing is written to the home folder.
-        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+        # In this process and its children only; nothing is written to the home folder.
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", _secret()
         # On Linux this makes every part of Ray bind to 127.0.0.1; a test looks at the sockets.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     else:
@@ -126,6 +127,12 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
             ray.shutdown()
             _end(started)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@lru_cache
+def _secret() -> str:
+    """One for all sessions of this process, since Ray reads it once."""
+    return secrets.token_hex(32)
 
 
 def check_alive() -> None:

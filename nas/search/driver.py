@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from nas.cluster import Cluster
+from nas.cluster import Cluster, EngineError
 from nas.device import Compute
 from nas.measure import Calibration, read_calibration, write_calibration
 from nas.search.budget import Budget, BudgetKeeper
@@ -18,7 +18,7 @@ from nas.search.samplers import Candidate
 from nas.search.scalars import SearchScalars
 from nas.search.task import Probe, ProbeRequest, TrialTask
 from nas.search.worker import TrialCall
-from results import RunWriteError, RunWriter, TrialResult
+from results import RunError, RunWriteError, RunWriter, TrialResult
 from search_space import ArchSpec
 
 __all__ = ["Driver", "SearchEnd"]
@@ -104,6 +104,14 @@ class Driver:
     def _now_s(self) -> float:
         """The budget's clock: this session's seconds, and those of earlier ones."""
         return time.monotonic() - self._started
+
+    def _check_supernet(self) -> None:
+        """Without it each trial would fail, and be on record as failed."""
+        try:
+            if self._plan.supernet is not None:
+                self._plan.supernet.check_unchanged()
+        except RunError as error:
+            raise EngineError(f"the supernet was lost: {error}") from None
 
     def _on_finished(self, result: TrialResult) -> None:
         self._progress.finished(self._loop, result)
@@ -192,6 +200,7 @@ class Driver:
                 make_call=self._call,
                 probe_call=probe_call,
                 on_probe=self._on_probe,
+                on_failure=self._check_supernet,
                 resources=self._resources,
                 scratch=self._scratch,
                 on_tick=lambda: self._progress.tick(self._now_s()),

@@ -44,6 +44,7 @@ def run_search(
     make_call: Callable[[Candidate[ArchSpec]], TrialCall],
     probe_call: TrialCall,
     on_probe: Callable[[Probe], None],
+    on_failure: Callable[[], None],
     resources: Resources,
     scratch: Path,
     on_tick: Callable[[], None],
@@ -53,6 +54,7 @@ def run_search(
     Args:
         make_call: what to send to a worker for a candidate.
         probe_call: sent before the first trial; `on_probe` is told what it found.
+        on_failure: called where a trial failed, before that is on record; what it raises ends the search instead.
         scratch: a folder for what Tune insists on writing.
         on_tick: called several times a second.
 
@@ -72,7 +74,9 @@ def run_search(
     failures = 0
     with _graceful_signals(loop):
         while not loop.over:
-            searcher = LoopSearcher(loop, make_call, probe_call=to_probe, on_probe=on_probed, on_tick=on_tick)
+            searcher = LoopSearcher(
+                loop, make_call, probe_call=to_probe, on_probe=on_probed, on_failure=on_failure, on_tick=on_tick
+            )
             problem = _fit(searcher, resources, scratch)
             if isinstance(searcher.error, ProbeFailed):
                 raise EngineError(f"the reference network could not be run on a worker: {searcher.error}")

@@ -113,6 +113,8 @@ def _score_in_supernet(task: TrialTask, ref: SupernetRef, measured: Evaluation) 
     job = replace(trained.config.job.with_data(task.data.data, task.data.root), compute=task.compute)
     ready = task.judged_on if task.judged_on and all(data.at_hand for data in task.judged_on) else None
     with closing(Feed(job, data=ready)) as feed:
+        if feed.fingerprints != trained.config.data:
+            raise RunError(f"{ref.folder}: the data must be those that the supernet was trained on, got others")
         correct, count = judge(job, trained.supernet, task.arch, feed)
     return replace(measured, correct=correct, num_evaluated=count)
 

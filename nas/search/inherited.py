@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from nas.train import TrainJob, read_job
-from nas.train.job import MODEL, RESULT, read_result
+from nas.train.feed_data import FeedData
+from nas.train.job import MODEL, RESULT, read_config, read_result
 from results import RunError
 from search_space import Space
 
@@ -43,6 +44,16 @@ class SupernetRef:
         assert job.space is not None, "found as a supernet"
         return job, job.space
 
+    def check_unchanged(self) -> None:
+        """Raise RunError where it is gone, or another by now."""
+        if SupernetRef.find(Path(self.folder)) != self:
+            raise RunError(f"{self.folder}: must hold the supernet that the search began with, got another")
+
+    def check_data(self, data: FeedData) -> None:
+        """Raise RunError where these are not the images that it was trained on."""
+        if (data.train.fingerprint, data.evaluated.fingerprint) != read_config(Path(self.folder)).data:
+            raise RunError(f"{self.folder}: the data must be those that the supernet was trained on, got others")
+
     def for_record(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -54,6 +65,8 @@ def _checked(path: Path) -> str:
     from safetensors.numpy import load
 
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise RunError(f"{path}: could not be read: there is no such file")
         content = path.read_bytes()
         tensors = load(content)
     except OSError as error:

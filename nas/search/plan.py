@@ -67,6 +67,9 @@ class Plan:
         its trials are scored on what was held out of its training."""
         supernet = SupernetRef.find(Path(folder))
         job, space = supernet.job(config.data, config.data_root)
+        fed = FeedData.of(job) if job.data_mode == "cache" else None
+        if fed is not None:
+            supernet.check_data(fed)
         data = prepare(job.eval_data, max_corrupt=job.max_corrupt)
         batch_size = config.batch_size or space.batch_size
         steps, judges = config.train_steps(data.counts["train"], batch_size), config.supernet is not None
@@ -80,7 +83,7 @@ class Plan:
             training_seed=config.seed,
             supernet=supernet,
             alone_steps=steps if config.confirming().alone else 0,
-            judged_on=FeedData.of(job) if judges and job.data_mode == "cache" else None,
+            judged_on=fed if judges else None,
         )
 
     def objective(self) -> Objective:

@@ -68,7 +68,8 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
         began_with = writer.config.get("compute")
         if began_with is not None:
             compute = as_recorded(compute, began_with, folder)
-        writer.update_config(search=plan.for_record()["search"])
+        record = plan.for_record()
+        writer.update_config(search=record["search"], supernet=record["supernet"])
         driver = Driver(plan, writer, cluster, resources, compute, progress, started=start)
         return driver.run(choose_dtype=began_with is None)
 
@@ -86,7 +87,9 @@ def check_data(plan: Plan, run: Run) -> None:
         raise RunError(
             f"{run.folder}: the data are not those that the run began with\nthen: {was}\nnow: {plan.data.summary()}"
         )
-    if plan.supernet is not None and plan.supernet.for_record() != run.config.get("supernet"):
+    began_with = run.config.get("supernet")
+    known = began_with.get("sha256") if isinstance(began_with, dict) else None
+    if plan.supernet is not None and plan.supernet.sha256 != known:
         raise RunError(
             f"{run.folder}: {plan.supernet.folder} must hold the supernet that the run began with, got another"
         )

@@ -33,6 +33,7 @@ class LoopSearcher(Searcher):
         *,
         probe_call: TrialCall | None,
         on_probe: Callable[[Probe], None],
+        on_failure: Callable[[], None],
         on_tick: Callable[[], None],
     ) -> None:
         super().__init__(metric="seconds", mode="min")
@@ -42,6 +43,7 @@ class LoopSearcher(Searcher):
         self._probe_call = probe_call
         self._probing: str | None = None
         self._on_probe = on_probe
+        self._on_failure = on_failure
         self._on_tick = on_tick
         self._running: dict[str, int] = {}
 
@@ -87,6 +89,8 @@ class LoopSearcher(Searcher):
         if result is None:
             self._loop.finish(index, Finished(status=TrialStatus.FAILED, reason="its worker died"))
             return
+        if result["status"] == TrialStatus.FAILED:
+            self._on_failure()
         self._loop.finish(
             index,
             Finished(

@@ -112,10 +112,12 @@ class TrainJob:
         for name, (value, wanted) in ruled.items():
             if value != wanted:
                 raise ValueError(f"TrainJob.{name} must be {wanted} for a supernet, got {value}")
-
-    @property
-    def is_supernet(self) -> bool:
-        return self.space is not None
+        # Batch norm has no statistics of one image where the last stage is of 1x1 pixels.
+        if recipe.batch_size < 2 * options.accumulate:
+            raise ValueError(
+                f"TrainJob.recipe.batch_size must be at least {2 * options.accumulate} for a supernet that accumulates "
+                f"{options.accumulate} gradients a step, got {recipe.batch_size}"
+            )
 
     @property
     def eval_data(self) -> DataConfig:

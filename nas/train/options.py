@@ -11,6 +11,7 @@ from nas.train.schedule import Growth
 __all__ = ["DEFAULTS", "FINE_TUNE_STEPS", "FullOptions", "RateSchedule", "learning_rate"]
 
 RateSchedule = Literal["staircase", "cosine", "one-cycle"]
+"""How the learning rate goes."""
 
 PAPER_EPOCHS = 350
 WARMUP_SHARE = 5 / PAPER_EPOCHS
@@ -28,6 +29,7 @@ DEFAULTS: Mapping[OptimizerName, Mapping[str, Any]] = {
 """Each optimizer's own settings. RMSProp's are the paper's."""
 
 FINE_TUNE_STEPS = 10_000
+"""Steps of the paper's fine-tuning."""
 FINE_TUNE_LR_SHARE = 1 / 32
 _FINE_TUNE: Mapping[str, Any] = {
     "rate": "cosine",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, get_args
 __all__ = ["OptimizerName", "Recipe"]
 
 OptimizerName = Literal["sgd", "adamw", "rmsprop"]
+"""`rmsprop` is TensorFlow's, as in the paper."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from scaling import ProgressiveRecipe, Ramp, SizeRamp
 __all__ = ["Growth", "Phase", "evaluations_after", "fixed", "phases"]
 
 Growth = Literal["progressive", "fixed"]
+"""Whether image size and regularisation grow from phase to phase, or have their last values from the first step on."""
 
 MAX_BATCH_GROWTH = 4
 

@@ -58,7 +58,7 @@ class SupernetStep(FullStep):
 
 def step_of(job: TrainJob, state: TrainState) -> FullStep:
     """The step that trains what the job trains."""
-    return SupernetStep(job, state) if job.is_supernet else FullStep(job, state)
+    return FullStep(job, state) if job.space is None else SupernetStep(job, state)
 
 
 def evaluated_networks(job: TrainJob, network: nn.Module, feed: Feed) -> list[nn.Module]:

@@ -1,13 +1,16 @@
 """A training's model, read from its folder: the finished one, or that of a checkpoint."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
-from nas.train.checkpoint import Checkpoints, first_line
+from nas.text import printable
+from nas.train.checkpoint import Checkpoints
 from nas.train.feed import Feed
 from nas.train.folder import CHECKPOINTS
 from nas.train.init import finite_floats, read_tensors, read_weights
@@ -82,11 +85,10 @@ def read_supernet(folder: Path) -> TrainedSupernet:
     with torch.device("meta"):
         supernet = Supernet(space)
     try:
+        _check_shapes(tensors, supernet.state_dict())
         supernet.load_state_dict(finite_floats(tensors), assign=True)
     except ValueError as error:
-        raise RunError(f"{path}: {error}") from None
-    except RuntimeError as error:
-        raise RunError(f"{path}: must hold a supernet of space {space.name}: {first_line(error)}") from None
+        raise RunError(f"{path}: must hold a supernet of space {printable(space.name)}: {error}") from None
     return TrainedSupernet(
         folder=folder,
         config=config,
@@ -97,6 +99,16 @@ def read_supernet(folder: Path) -> TrainedSupernet:
     )
 
 
+def _check_shapes(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    for name in (*wanted, *tensors):
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        if name not in wanted:
+            raise ValueError(f"{name!r} has no place in it")
+        if tensors[name].shape != wanted[name].shape:
+            raise ValueError(f"{name} must have shape {tuple(wanted[name].shape)}, got {tuple(tensors[name].shape)}")
+
+
 def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedModel:
     """The model of the training in `folder`; of a checkpoint where one is asked for, the finished one where not.
 
@@ -105,7 +117,7 @@ def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedM
     """
     config = read_config(folder)
     job, step = config.job, None
-    if job.is_supernet:
+    if job.space is not None:
         raise RunError(f"{folder}: must hold one network, but holds a supernet")
     result = read_result(folder) if checkpoint is None else None
     if checkpoint is not None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -323,3 +324,40 @@ def test_a_network_that_is_not_in_the_space_is_refused(tiny: Supernet) -> None:
         for refuses in (lambda arch=arch: tiny(images_of(0), arch), lambda arch=arch: extract(tiny, arch)):
             with pytest.raises(ValueError, match=message):
                 refuses()
+
+
+def test_it_computes_in_several_threads_at_once(tiny: Supernet) -> None:
+    """The networks that are kept hold the weights while they compute."""
+    supernet, arch = deepcopy(tiny).eval(), tiny.space.reference
+    batches = [images_of(seed, size=32) for seed in range(4)]
+    others = [extract(supernet, arch) for _ in batches]
+    for other, shift in zip(others, range(4), strict=True):
+        other.classifier.bias.data += shift
+    supernets = [deepcopy(supernet) for _ in batches]
+    for each, shift in zip(supernets, range(4), strict=True):
+        for head in each.heads.values():
+            head["classifier"].bias.data += shift  # type: ignore[index]
+
+    def computed(number: int) -> Tensor:
+        with torch.no_grad():
+            return torch.stack([supernets[number](batches[number], arch) for _ in range(30)])
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(computed, range(4)))
+    for logits, images, other in zip(found, batches, others, strict=True):
+        torch.testing.assert_close(logits, other(images).expand_as(logits), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0, float("nan")])
+def test_a_momentum_outside_its_range_is_refused_when_it_is_made(tiny: Supernet, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"norm_momentum must be .* above 0 and at most 1, got {value}"):
+        Supernet(tiny.space, norm_momentum=value)
+
+
+def test_a_bfloat16_supernet_in_training_is_extracted_as_it_is(tiny: Supernet) -> None:
+    supernet, arch = deepcopy(tiny).to(torch.bfloat16).train(), tiny.space.reference
+    network = extract(supernet, arch)
+    assert network.training
+    assert {weight.dtype for weight in network.parameters()} == {torch.bfloat16}
+    images = images_of(0, size=32, dtype=torch.bfloat16)
+    assert torch.equal(network(images), supernet(images, arch))

@@ -67,3 +67,14 @@ def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     ended.wait()
     session._end(processes)
     assert goes_on.wait(10) == -9
+
+
+def test_a_process_may_have_one_session_after_another() -> None:
+    twice = """
+from nas.cluster import ray_session
+for _ in range(2):
+    with ray_session(None) as found:
+        print(found.cpus >= 1)
+"""
+    ended = subprocess.run([sys.executable, "-c", twice], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "True\nTrue\n"), ended.stderr

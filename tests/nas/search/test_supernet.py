@@ -1,6 +1,7 @@
 """Candidates judged with a supernet's weights: what is searched, what a trial does, what a validation compares."""
 
 import json
+import os
 import re
 import shutil
 from contextlib import closing
@@ -12,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nas.cli.search import Config, _search_config
+from nas.cli.search import Config, _changes, _search_config
 from nas.data import DataError, prepare
 from nas.device import Compute
 from nas.measure import Precision
@@ -104,9 +105,42 @@ def test_a_resumed_search_wants_the_supernet_that_it_began_with(
     run = Run(tmp_path / "run")
     check_data(plan, run)
     moved = Path(shutil.copytree(finished_supernet, tmp_path / "moved"))
-    other = Plan.of_supernet(plan.config, str(moved))
+    typed = Config(resume="run", supernet=str(moved), given=("resume", "supernet"))
+    assert _changes(typed) == {"supernet": str(moved)}
+    check_data(Plan.of_supernet(plan.config, str(moved)), run)
+    model = moved / "model.safetensors"
+    tensors = load_file(model)
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, model)
     with pytest.raises(RunError, match="must hold the supernet that the run began with, got another"):
-        check_data(other, run)
+        check_data(Plan.of_supernet(plan.config, str(moved)), run)
+
+
+def test_other_images_than_those_that_it_was_trained_on_are_refused(
+    plan: Plan, finished_supernet: Path, tmp_path: Path
+) -> None:
+    """Else it would be judged by images that it has seen."""
+    other = Path(shutil.copytree(finished_supernet, tmp_path / "other"))
+    record = json.loads((other / "config.json").read_text())
+    record["job"]["data"]["holdout"] = 0.3
+    (other / "config.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match="the data must be those that the supernet was trained on, got others"):
+        Plan.of_supernet(plan.config, str(other))
+    task = task_of(plan)
+    assert task.supernet is not None
+    with pytest.raises(RunError, match="the data must be those that the supernet was trained on, got others"):
+        evaluate(replace(task, supernet=replace(task.supernet, folder=str(other))))
+
+
+def test_one_that_is_lost_while_a_search_goes_on(finished_supernet: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished_supernet, tmp_path / "a"))
+    found = SupernetRef.find(folder)
+    found.check_unchanged()
+    with pytest.raises(RunError, match="must hold the supernet that the search began with, got another"):
+        replace(found, sha256="0" * 64).check_unchanged()
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "model.safetensors")
+    with pytest.raises(RunError, match=r"model\.safetensors: could not be read"):
+        found.check_unchanged()
 
 
 def test_where_there_is_none(finished_run: Path, finished_supernet: Path, tmp_path: Path) -> None:

@@ -167,6 +167,8 @@ def test_a_budget_of_wall_clock_counts_what_is_evaluated(job: TrainJob, tmp_path
         ({"options": {"compile": True}}, "options.compile must be False for a supernet, got True"),
         ({"options": {"sync_bn": True}}, "options.sync_bn must be False for a supernet"),
         ({"recipe": {"dropout": Ramp(0, 0.5)}}, "recipe.dropout must be"),
+        ({"recipe": {"batch_size": 1}}, "recipe.batch_size must be at least 2 for a supernet .* got 1"),
+        ({"options": {"accumulate": 33}}, "recipe.batch_size must be at least 66 for a supernet .* got 64"),
         ({"recipe": {"stochastic_depth": 0.1}}, "recipe.stochastic_depth must be 0.0 for a supernet, got 0.1"),
     ],
 )
@@ -193,11 +195,17 @@ def test_damaged_weights_are_named(trained: Path, tmp_path: Path, copied: Callab
     tensors = load_file(path)
     first = next(name for name in tensors if name.endswith("weight"))
     save_file({**tensors, first: tensors[first] * float("nan")}, path)
-    with pytest.raises(RunError, match=rf"model.safetensors: {first} must be finite"):
+    with pytest.raises(RunError, match=rf"model.safetensors: must hold a .* of space small: {first} must be finite"):
         read_supernet(path.parent)
-    save_file({name: tensor for name, tensor in tensors.items() if name != first}, path)
-    with pytest.raises(RunError, match="must hold a supernet of space small"):
-        read_supernet(path.parent)
+    for changed, fault in (
+        ({name: tensor for name, tensor in tensors.items() if name != first}, f"{first} is missing"),
+        ({**tensors, first: torch.zeros(2, 3)}, rf"{first} must have shape \(.*\), got \(2, 3\)"),
+        ({**tensors, "more": torch.zeros(2)}, "'more' has no place in it"),
+        ({**tensors, first: tensors[first].int()}, f"{first} must hold floating-point numbers"),
+    ):
+        save_file(changed, path)
+        with pytest.raises(RunError, match=rf"model.safetensors: must hold a supernet of space small: {fault}"):
+            read_supernet(path.parent)
     save_file(build_network(read_supernet(trained).space.reference).state_dict(), path)
     with pytest.raises(RunError, match="must hold a supernet of space small"):
         read_supernet(path.parent)
