@@ -1,5 +1,6 @@
 # make demo    set up, then a search of three minutes on images that come with the project
-# make test    set up with the development tools, then the whole test suite
+# make test    set up with the development tools, then the test suite
+# make faults  every test that does harm, also those too long for each change
 # make check   format, lint, types, which room may import which, and the documentation
 # make docs    the documentation as a site: build/docs/index.html
 #
@@ -13,7 +14,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --q
 # The config says strict. The variable leaves out what mkdocs-material prints of itself at each start.
 BUILD_DOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -f docs/config/mkdocs.yml
 
-.PHONY: help demo test check docs format clean
+.PHONY: help demo test faults check docs format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -23,7 +24,10 @@ demo: $(VENV)/.installed
 
 # Whole files to two processes, in order: tests/faults, which takes longest, begins at once.
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -m 'not long' --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+faults: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m 'fault or long' $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
