@@ -1,6 +1,6 @@
 # make demo    set up, then a search of three minutes on images that come with the project
 # make test    set up with the development tools, then the test suite
-# make faults  every test that does harm, also those too long for each change
+# make long    the tests that are too long for each change: more faults, more fuzzing, the notebooks in full
 # make check   format, lint, types, which room may import which, and the documentation
 # make docs    the documentation as a site: build/docs/index.html
 #
@@ -14,7 +14,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --q
 # The config says strict. The variable leaves out what mkdocs-material prints of itself at each start.
 BUILD_DOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -f docs/config/mkdocs.yml
 
-.PHONY: help demo test faults check docs format clean
+.PHONY: help demo test long check docs format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -26,8 +26,8 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m 'not long' --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
-faults: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m 'fault or long' $(PYTEST_ARGS)
+long: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m long $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
