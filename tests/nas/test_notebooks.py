@@ -14,10 +14,10 @@ NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 SHORTER = {
     "from_the_front_to_a_family.ipynb": {
         '"10", "--train-length", "30"': '"4", "--train-length", "10"',
-        '"20s"': '"5s"',
+        '"15ep"': '"3ep"',
     },
-    "is_my_proxy_fit_for_use.ipynb": {'"10"': '"5"', '"8", "--times", "4"': '"4", "--times", "2"'},
-    "look_at_a_search.ipynb": {'"26", "--train-length", "30"': '"12", "--train-length", "10"'},
+    "is_my_proxy_fit_for_use.ipynb": {'"10"': '"6"', '"8", "--times", "4"': '"5", "--times", "2"'},
+    "look_at_a_search.ipynb": {'"26", "--train-length", "30"': '"20", "--train-length", "5"'},
 }
 
 
