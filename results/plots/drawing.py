@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import log2
 from typing import TYPE_CHECKING
 
-from results.plots.style import BLACK, BLUE, FAINT, GREEN, ORANGE, VERMILION, Width, axes_of, plain
+from results.plots.style import BLACK, BLUE, FAINT, GREEN, ORANGE, VERMILION, axes_of, inches, plain
 from search_space.ops import OPS
 from search_space.spec import ArchSpec, StageSpec
 
@@ -21,22 +21,21 @@ LOOKS = {
 """Of an op: colour, hatch, and the colour of what is written on it."""
 OTHER = (FAINT, "xx", "black")
 ENDS = (VERMILION, "", "white")
+SMALLEST_LETTERS = 3.0
 LAYER, GAP, LOWEST, HIGHEST = 1.0, 0.55, 0.55, 1.9
 
 
-def plot_network(
-    arch: ArchSpec, *, ax: "Axes | None" = None, width: Width = "notebook", title: str | None = None
-) -> "Axes":
+def plot_network(arch: ArchSpec, *, ax: "Axes | None" = None, title: str | None = None) -> "Axes":
     """The network from left to right: a box for the stem, one for each layer of each stage, one for the head. Height
     grows with the logarithm of the width in channels; above a stage stand kernel and expansion, below it channels and
     what the stride makes of the resolution."""
-    return plot_family({title if title is not None else f"{arch.params / 1e6:.2f} M params": arch}, ax=ax, width=width)
+    return plot_family({title if title is not None else f"{arch.params / 1e6:.2f} M params": arch}, ax=ax)
 
 
-def plot_family(archs: Mapping[str, ArchSpec], *, ax: "Axes | None" = None, width: Width = "notebook") -> "Axes":
+def plot_family(archs: Mapping[str, ArchSpec], *, ax: "Axes | None" = None) -> "Axes":
     """Several networks under each other, at one scale, by name."""
-    axes = axes_of(ax, width, shape=max(0.24, 0.2 * len(archs)) if width == "notebook" else 0.4 * len(archs))
-    size = float(axes.xaxis.label.get_fontsize()) - (1.5 if width == "notebook" else 2.5)
+    axes = axes_of(ax, shape=max(0.24, 0.2 * len(archs)), narrow_shape=0.4 * len(archs))
+    size = min(float(axes.xaxis.label.get_fontsize()) - 1.5, SMALLEST_LETTERS + 0.6 * inches(axes))
     widest = max((stage.width for arch in archs.values() for stage in arch.stages), default=8)
     seen: dict[str, tuple[str, str, str]] = {}
     right = 0.0

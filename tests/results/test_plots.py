@@ -16,6 +16,7 @@ from scipy.stats import kendalltau
 
 from results import Limits, Objective, Run, RunWriter, TrialResult, Weights, pareto_front
 from results.plots import (
+    Training,
     importance,
     interactive,
     plot_calibration,
@@ -23,10 +24,12 @@ from results.plots import (
     plot_family,
     plot_front,
     plot_importance,
+    plot_learning,
     plot_network,
     plot_progress,
     style,
 )
+from results.plots.style import Size, look
 from search_space import load_space
 from search_space.catalog import architecture
 
@@ -82,6 +85,7 @@ def test_the_front_shows_every_network_and_which_are_dominated(run: Run) -> None
         f"dominated ({len(found) - len(front)})",
         f"front ({len(front)})",
         "best reward: trial 5, confirmed",
+        "limits: step time at most 3.5 x, accuracy at least 10\N{NO-BREAK SPACE}%",
     ]
     points = {tuple(np.round(offset, 6)) for handle in handles[:2] for offset in np.asarray(handle.get_offsets())}
     assert points == {(round(one.step_time_ratio, 6), round(100 * one.accuracy, 6)) for one in found}
@@ -90,7 +94,7 @@ def test_the_front_shows_every_network_and_which_are_dominated(run: Run) -> None
         (100 * (one.accuracy_low or 0), 100 * (one.accuracy_high or 0)) for one in front
     )
     limits = [line for line in axes.lines if line.get_linewidth() == 0.9]
-    assert [tuple(line.get_xdata()) for line in limits] == [(3.5, 3.5), (0, 1)]
+    assert [tuple(line.get_xdata()) for line in limits] == [(3.5, 3.5), (0, 1), ()]
     assert axes.get_title(loc="left").startswith(r"a \$space\$ <b>: 6 networks, 1 trial failed; area: params")
     assert "ratio to the reference" in axes.get_xlabel()
     assert axes.get_ylabel().endswith(", %")
@@ -102,11 +106,12 @@ def test_progress_goes_up_and_shows_what_failed(run: Run) -> None:
     assert labels == ["a network as the search tried it", "best so far", "trained anew", "failed or left out (1)"]
     (best,) = (line for line in axes.lines if line.get_label() == "best so far")
     rewards = [run.objective.reward(one) for one in run.ok if not one.repeat]
-    assert list(best.get_ydata()) == list(np.maximum.accumulate(rewards))
-    seconds = plot_progress(run, against="seconds")
-    (best,) = (line for line in seconds.lines if line.get_label() == "best so far")
-    assert list(best.get_xdata()) == [one.ended_s / 60 for one in run.ok if not one.repeat]
-    assert seconds.get_xlabel() == "minutes of the search"
+    assert list(best.get_ydata()) == [*np.maximum.accumulate(rewards), max(rewards)]
+    minutes = plot_progress(run, against="minutes")
+    (best,) = (line for line in minutes.lines if line.get_label() == "best so far")
+    ends = [one.ended_s / 60 for one in run.ok if not one.repeat]
+    assert list(best.get_xdata()) == [*ends, run.trials[-1].ended_s / 60]
+    assert minutes.get_xlabel() == "minutes of the search"
 
 
 def test_progress_of_a_search_that_a_supernet_judged(begin: Begin, trial: MakeTrial) -> None:
@@ -116,7 +121,12 @@ def test_progress_of_a_search_that_a_supernet_judged(begin: Begin, trial: MakeTr
         trial(11, arch=judged[2].arch, repeat=2, weights=Weights.INHERITED),
     ]
     labels = plot_progress(begin(*judged, *alone)).get_legend_handles_labels()[1]
-    wanted = ["a network, by the supernet", "best so far", "trained alone", "trained from a supernet's weights"]
+    wanted = [
+        "a network, by the supernet",
+        "best so far, by the supernet",
+        "trained alone",
+        "trained from a supernet's weights",
+    ]
     assert labels == wanted
 
 
@@ -144,13 +154,14 @@ def test_calibration_stands_against_measurements(run: Run, begin: Begin, trial: 
     )
 
 
-@pytest.mark.parametrize("width", ["notebook", "column"])
-def test_a_run_with_no_trial_is_drawn(begin: Begin, width: style.Width) -> None:
+@pytest.mark.parametrize("size", ["notebook", "column"])
+def test_a_run_with_no_trial_is_drawn(begin: Begin, size: Size) -> None:
     empty = begin()
     for plot in (plot_front, plot_progress, plot_costs, plot_calibration):
-        axes = plot(empty, width=width)
+        with style(size):
+            axes = plot(empty)
         axes.figure.canvas.draw()
-        assert axes.figure.get_size_inches()[0] == style.INCHES[width]
+        assert axes.figure.get_size_inches()[0] == {"notebook": 7.2, "column": 3.3}[size]
     with pytest.raises(ValueError, match="importance needs at least 20 networks with their decisions, got 0"):
         plot_importance(empty)
     for figure in (interactive.front(empty), interactive.progress(empty), interactive.costs(empty)):
@@ -232,8 +243,8 @@ def test_interactive_pictures_show_the_same(run: Run) -> None:
     found = run.networks()
     figure = interactive.front(run)
     assert sum(len(trace.x) for trace in figure.data if trace.name != "best reward") == len(found)
-    progress = interactive.progress(run, against="seconds")
-    assert [len(trace.x) for trace in progress.data] == [6, 2, 6, 1]
+    progress = interactive.progress(run, against="minutes")
+    assert [len(trace.x) for trace in progress.data] == [6, 2, 7, 1]
     assert len(interactive.costs(run).data[0].x) == 6
 
 
