@@ -122,8 +122,9 @@ def settle(axes: "Axes", *, title: str = "", x: str, y: str, legend: bool = True
 def folded(axes: "Axes", text: str, size: float) -> str:
     """Text of `size` points on lines as wide as the axes, which end where a part of it does, where they can."""
     letters = int(inches(axes) * 72 / (LETTER * size))
-    text = text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" x ", " x\N{NO-BREAK SPACE}")
-    parts = text.split("; ") if len(text) > letters else [text]
+    if len(text) <= letters:
+        return text
+    parts = text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" x ", " x\N{NO-BREAK SPACE}").split("; ")
     return "\n".join(line for part in parts for line in textwrap.wrap(part, letters))
 
 
