@@ -86,7 +86,7 @@ def front(run: Run, *, device: str | None = None, **asked: Unpack[Asked]) -> "Pl
             title += f"; limit: {words}"
         else:
             add_line = figure.add_vline if axis == "x" else figure.add_hline
-            line = {"color": BLACK, "width": 1, "dash": "dot"}
+            line = {"color": BLACK, "width": 1.5, "dash": "dot"}
             # No annotation: plotly puts one of a logarithmic axis at ten to the power of its place.
             add_line(place, line=line, name=f"limit: {words}", showlegend=True)
     if is_wide([network.step_time_ratio for network in found]):
@@ -215,10 +215,10 @@ def choices(run: Run, of: Figure = "reward", *, device: str | None = None, seed:
 
 def _settled(figure: "PlotlyFigure", title: str, x: str, y: str) -> "PlotlyFigure":
     figure.update_layout(
-        title={"text": escape(title)},
+        title={"text": "<br>".join(escape(part) for part in title.split("; ")), "font": {"size": 14}},
         template="simple_white",
         legend={"orientation": "h", "y": -0.25},
-        margin={"l": 60, "r": 20, "t": 50, "b": 60},
+        margin={"l": 60, "r": 20, "t": 70, "b": 60},
     )
     figure.update_xaxes(title_text=x, showgrid=True)
     figure.update_yaxes(title_text=y, showgrid=True, selector={"overlaying": None})
