@@ -51,7 +51,8 @@ def run(config: Config) -> int:
         raise ValueError(f"out must be in a folder that exists, got {str(config.out)!r}")
     trainings = _named_apart([Curves.of(find_run(name)) for name in config.runs], config.runs)
     level = min(curves.best.ema_accuracy for curves in trainings)
-    save(draw(trainings[0]) if len(trainings) == 1 else compare(trainings, config.x, level), config.out)
+    named = {curves.name: curves for curves in trainings}
+    save(draw(trainings[0]) if len(trainings) == 1 else compare(named, config.x, level), config.out)
     if config.json:
         print_json(_document(config.out, trainings, level))
     else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from results.plots.style import BLACK, BLUE, VERMILION, Width, axes_of, few_ticks, settle
+from results.plots.style import BLACK, BLUE, VERMILION, axes_of, few_ticks, settle
 from results.record import TrialResult
 from results.store import Run
 
@@ -16,7 +16,7 @@ __all__ = ["Cost", "first_trials", "plot_calibration", "plot_costs"]
 
 Cost = Literal["macs", "params"]
 SHOWN: dict[Cost, tuple[str, float]] = {
-    "macs": ("multiply-adds of one image's forward pass, millions", 1e6),
+    "macs": ("multiply-adds, forward, one image, millions", 1e6),
     "params": ("trainable parameters, thousands", 1e3),
 }
 FEWEST = 3
@@ -27,17 +27,10 @@ def first_trials(run: Run, device: str | None) -> list[TrialResult]:
     return [trial for trial in run.ok_on(device) if not trial.repeat] if run.ok else []
 
 
-def plot_costs(
-    run: Run,
-    *,
-    against: Cost = "macs",
-    ax: "Axes | None" = None,
-    device: str | None = None,
-    width: Width = "notebook",
-) -> "Axes":
+def plot_costs(run: Run, *, against: Cost = "macs", ax: "Axes | None" = None, device: str | None = None) -> "Axes":
     """Measured step time ratio of each network, with its 95 % interval, against its MACs or params (logarithmic), and
     Kendall's tau between the two: 1 would mean that nothing need be timed."""
-    axes = axes_of(ax, width)
+    axes = axes_of(ax)
     trials = first_trials(run, device)
     label, unit = SHOWN[against]
     costs = [getattr(trial, against) / unit for trial in trials]
@@ -64,13 +57,11 @@ def _errors(trials: Sequence[TrialResult]) -> list[list[float]] | None:
     return [low, high] if trials else None
 
 
-def plot_calibration(
-    run: Run, *, ax: "Axes | None" = None, device: str | None = None, width: Width = "notebook"
-) -> "Axes":
+def plot_calibration(run: Run, *, ax: "Axes | None" = None, device: str | None = None) -> "Axes":
     """Step time ratio as it was predicted before each trial (with the prediction's interval) against the measured one;
     the line is where they are equal. Says so where nothing was predicted (no table was made: `nas measure
     --calibrate`)."""
-    axes = axes_of(ax, width, shape=0.75)
+    axes = axes_of(ax, shape=0.75)
     trials = [trial for trial in first_trials(run, device) if trial.step_time_predicted is not None]
     title = "no step time was predicted in this run"
     if trials:

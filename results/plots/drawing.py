@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import log2
 from typing import TYPE_CHECKING
 
-from results.plots.style import BLACK, BLUE, FAINT, GREEN, ORANGE, VERMILION, Width, axes_of, plain
+from results.plots.style import BLACK, BLUE, FAINT, GREEN, ORANGE, VERMILION, axes_of, inches, is_narrow, plain
 from search_space.ops import OPS
 from search_space.spec import ArchSpec, StageSpec
 
@@ -21,22 +21,23 @@ LOOKS = {
 """Of an op: colour, hatch, and the colour of what is written on it."""
 OTHER = (FAINT, "xx", "black")
 ENDS = (VERMILION, "", "white")
-LAYER, GAP, LOWEST, HIGHEST = 1.0, 0.55, 0.55, 1.9
+SMALLEST_LETTERS = 3.0
+LAYER, LOWEST, HIGHEST = 1.0, 0.55, 1.9
+GAP, NARROW_GAP = 0.55, 2.0
 
 
-def plot_network(
-    arch: ArchSpec, *, ax: "Axes | None" = None, width: Width = "notebook", title: str | None = None
-) -> "Axes":
+def plot_network(arch: ArchSpec, *, ax: "Axes | None" = None, title: str | None = None) -> "Axes":
     """The network from left to right: a box for the stem, one for each layer of each stage, one for the head. Height
     grows with the logarithm of the width in channels; above a stage stand kernel and expansion, below it channels and
     what the stride makes of the resolution."""
-    return plot_family({title if title is not None else f"{arch.params / 1e6:.2f} M params": arch}, ax=ax, width=width)
+    return plot_family({title if title is not None else f"{arch.params / 1e6:.2f} M params": arch}, ax=ax)
 
 
-def plot_family(archs: Mapping[str, ArchSpec], *, ax: "Axes | None" = None, width: Width = "notebook") -> "Axes":
+def plot_family(archs: Mapping[str, ArchSpec], *, ax: "Axes | None" = None) -> "Axes":
     """Several networks under each other, at one scale, by name."""
-    axes = axes_of(ax, width, shape=max(0.24, 0.2 * len(archs)) if width == "notebook" else 0.4 * len(archs))
-    size = float(axes.xaxis.label.get_fontsize()) - (1.5 if width == "notebook" else 2.5)
+    axes = axes_of(ax, shape=max(0.24, 0.2 * len(archs)), narrow_shape=0.4 * len(archs))
+    size = min(float(axes.xaxis.label.get_fontsize()) - 1.5, SMALLEST_LETTERS + 0.6 * inches(axes))
+    gap, between = (NARROW_GAP, "\n") if is_narrow(axes) else (GAP, " ")
     widest = max((stage.width for arch in archs.values() for stage in arch.stages), default=8)
     seen: dict[str, tuple[str, str, str]] = {}
     right = 0.0
@@ -48,10 +49,10 @@ def plot_family(archs: Mapping[str, ArchSpec], *, ax: "Axes | None" = None, widt
         for stage in arch.stages:
             look = LOOKS.get(stage.op, OTHER)
             seen[_op_name(stage.op)] = look
-            left = x + GAP
+            left = x + gap
             x = _box(axes, left, base, _height(stage.width, widest), look, stage.depth)
-            _words(axes, left, x, base, _settings(stage), f"{stage.width}{_halves(stage.stride)}", size)
-        left = x + GAP
+            _words(axes, left, x, base, _settings(stage, between), f"{stage.width}{_halves(stage.stride)}", size)
+        left = x + gap
         x = _box(axes, left, base, _height(arch.head.width or arch.head.num_classes, widest), ENDS, 1)
         _words(axes, left, x, base, "head", str(arch.head.width or arch.head.num_classes), size)
         right = max(right, x)
@@ -92,11 +93,11 @@ def _words(axes: "Axes", left: float, right: float, base: float, above: str, bel
     axes.text(middle, base - HIGHEST / 2 - 0.1, below, ha="center", va="top", fontsize=size, linespacing=1.0)
 
 
-def _settings(stage: StageSpec) -> str:
+def _settings(stage: StageSpec, between: str) -> str:
     settings = OPS[stage.op].settings
     parts = [f"k{stage.kernel}"] if "kernel" in settings else []
     parts += [f"e{stage.expansion}"] if "expansion" in settings else []
-    return "\n".join([" ".join(parts), *(["SE"] if stage.se_ratio else [])]) if parts else _op_name(stage.op)
+    return "\n".join([between.join(parts), *(["SE"] if stage.se_ratio else [])]) if parts else _op_name(stage.op)
 
 
 def _halves(stride: int) -> str:

@@ -9,15 +9,15 @@ import json
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
-from results.plots.style import BLACK, BLUE, Width, axes_of, plain, settle
+from results.plots.style import BLACK, BLUE, axes_of, is_narrow, plain, settle
 from results.record import TrialResult
 from results.store import Run
 from search_space.files import parse_json
 from search_space.space import Space
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 __all__ = ["Figure", "importance", "plot_importance"]
@@ -34,13 +34,15 @@ SHOWN: dict[Figure, str] = {
 }
 
 
-def importance(run: Run, of: Figure = "reward", *, device: str | None = None, seed: int = 0) -> pd.DataFrame:
+def importance(run: Run, of: Figure = "reward", *, device: str | None = None, seed: int = 0) -> "pd.DataFrame":
     """The run's choices, the most important first: `choice` (stage and setting), `importance` (R^2 that is lost where
     it is shuffled, mean over the resamples), `low` and `high` (95 % of the resamples), `num_values` (that were tried).
 
     Raises:
         ValueError: for fewer than 20 networks, or a run whose networks no sampler proposed.
     """
+    import pandas as pd
+
     trials = [trial for trial in run.ok_on(device) if not trial.repeat and trial.decisions is not None]
     if len(trials) < FEWEST:
         raise ValueError(f"importance needs at least {FEWEST} networks with their decisions, got {len(trials)}")
@@ -106,7 +108,6 @@ def plot_importance(
     *,
     ax: "Axes | None" = None,
     device: str | None = None,
-    width: Width = "notebook",
     seed: int = 0,
 ) -> "Axes":
     """`importance` as bars with their intervals, the most important first, at most 14.
@@ -115,7 +116,7 @@ def plot_importance(
         ValueError: as `importance`.
     """
     found = importance(run, of, device=device, seed=seed).head(MOST_SHOWN)[::-1]
-    axes = axes_of(ax, width, shape=0.62 if width == "notebook" else 1.0)
+    axes = axes_of(ax, shape=0.62, narrow_shape=1.0)
     places = np.arange(len(found))
     axes.barh(places, found.importance, color=BLUE, height=0.62)
     errors = [np.maximum(found.importance - found.low, 0), np.maximum(found.high - found.importance, 0)]
@@ -126,7 +127,7 @@ def plot_importance(
         axes,
         title=f"which choices matter for {SHOWN[of]}",
         x="share of the variance no longer explained where the choice is shuffled (bar: 95 %)"
-        if width == "notebook"
+        if not is_narrow(axes)
         else "R² lost where the choice is shuffled",
         y="",
         legend=False,

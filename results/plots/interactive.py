@@ -9,18 +9,18 @@ Every text of a run is escaped: plotly takes hover texts for HTML.
 
 from collections.abc import Sequence
 from html import escape
-from itertools import accumulate
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from results.networks import Network
 from results.pareto import best_network, pareto_front
 from results.plots.costs import SHOWN, Cost, first_trials
-from results.plots.front import STEP_TIME, is_wide
+from results.plots.front import STEP_TIME, front_title, is_wide, limit_lines
 from results.plots.importance import SHOWN as FIGURES
 from results.plots.importance import Figure, importance
-from results.plots.progress import Against
+from results.plots.progress import WHERE, Against, Course
 from results.plots.style import BLACK, BLUE, FAINT, GREY, VERMILION, reward_text
+from results.question import Asked
 from results.record import TrialResult
 from results.store import Run
 
@@ -42,14 +42,15 @@ def _plotly() -> ModuleType:
     return graph_objects  # type: ignore[no-any-return]
 
 
-def front(run: Run, *, device: str | None = None) -> "PlotlyFigure":
-    """As `results.plots.plot_front`; a point tells its network, params, MACs and reward.
+def front(run: Run, *, device: str | None = None, **asked: Unpack[Asked]) -> "PlotlyFigure":
+    """As `results.plots.plot_front` of one run; a point tells its network, params, MACs and reward.
 
     Raises:
         RunError: for a run of several devices where none is named.
+        ValueError: for a limit that breaks a rule.
     """
     graph = _plotly()
-    found = run.networks(device=device) if run.ok else []
+    found = run.networks(device=device, **asked) if run.ok else []
     shown, best = pareto_front(found), best_network(found)
     on_front = {network.trial for network in shown}
     dominated = [network for network in found if network.trial not in on_front]
@@ -79,9 +80,18 @@ def front(run: Run, *, device: str | None = None) -> "PlotlyFigure":
             error_x=_bars(networks, "step_time_ratio", 1.0) if name == "front" else None,
             error_y=_bars(networks, "accuracy", 100.0) if name == "front" else None,
         )
+    title = front_title(run, found, device)
+    for axis, place, words in limit_lines(run.question.changed(**asked).limits):
+        if axis is None:
+            title += f"; limit: {words}"
+        else:
+            add_line = figure.add_vline if axis == "x" else figure.add_hline
+            line = {"color": BLACK, "width": 1.5, "dash": "dot"}
+            # No annotation: plotly puts one of a logarithmic axis at ten to the power of its place.
+            add_line(place, line=line, name=f"limit: {words}", showlegend=True)
     if is_wide([network.step_time_ratio for network in found]):
         figure.update_xaxes(type="log")
-    return _settled(figure, f"{len(found)} networks; size: params", STEP_TIME, "held-out accuracy, %")
+    return _settled(figure, title, STEP_TIME, "held-out accuracy of the search's trials, %")
 
 
 def _bars(networks: Sequence[Network], name: str, unit: float) -> dict[str, Any]:
@@ -110,38 +120,34 @@ def _network_text(network: Network) -> str:
 def progress(run: Run, *, against: Against = "trials") -> "PlotlyFigure":
     """As `results.plots.plot_progress`; a trial that failed tells why."""
     graph = _plotly()
-    ended = sorted(run.trials, key=lambda trial: (trial.ended_s, trial.index))
-    places = {
-        trial.index: float(number) if against == "trials" else trial.ended_s / 60
-        for number, trial in enumerate(ended, start=1)
-    }
+    course = Course(run, against)
     figure = graph.Figure()
-    ok = [trial for trial in ended if trial.ok]
-    searched, anew = [trial for trial in ok if not trial.repeat], [trial for trial in ok if trial.repeat]
+    anew = [trial for trial in course.ended if trial.ok and trial.repeat]
     for trials, name, colour, symbol in (
-        (searched, "the search's trials", BLUE, "circle"),
+        (course.searched(), "the search's trials", BLUE, "circle"),
         (anew, "trained anew or alone", VERMILION, "square"),
     ):
         figure.add_scatter(
-            x=[places[trial.index] for trial in trials],
-            y=[run.objective.reward(trial) for trial in trials],
+            x=course.places(trials),
+            y=course.rewards(trials),
             mode="markers",
             name=name,
             text=[_trial_text(trial) for trial in trials],
             hovertemplate="%{text}<br>reward %{y:.4f}<extra></extra>",
             marker={"color": colour, "symbol": symbol},
         )
+    places, best = course.best()
     figure.add_scatter(
-        x=[places[trial.index] for trial in searched],
-        y=list(accumulate((run.objective.reward(trial) for trial in searched), max)),
+        x=places,
+        y=best,
         mode="lines",
         name="best so far",
         line={"shape": "hv", "color": BLUE, "width": 1.5},
         hoverinfo="skip",
     )
-    failed = [trial for trial in ended if not trial.ok]
+    failed = [trial for trial in course.ended if not trial.ok]
     figure.add_scatter(
-        x=[places[trial.index] for trial in failed],
+        x=course.places(failed),
         y=[0] * len(failed),
         yaxis="y2",
         mode="markers",
@@ -151,8 +157,7 @@ def progress(run: Run, *, against: Against = "trials") -> "PlotlyFigure":
         marker={"color": GREY, "symbol": "x"},
     )
     figure.update_layout(yaxis2={"overlaying": "y", "range": [-0.02, 1], "visible": False, "fixedrange": True})
-    x = "trials that have ended" if against == "trials" else "minutes of the search"
-    return _settled(figure, f"{len(run.trials)} trials; {reward_text(run.objective)}", x, "reward")
+    return _settled(figure, f"{len(run.trials)} trials; {reward_text(run.objective)}", WHERE[against], "reward")
 
 
 def _trial_text(trial: TrialResult) -> str:
@@ -210,10 +215,10 @@ def choices(run: Run, of: Figure = "reward", *, device: str | None = None, seed:
 
 def _settled(figure: "PlotlyFigure", title: str, x: str, y: str) -> "PlotlyFigure":
     figure.update_layout(
-        title={"text": escape(title)},
+        title={"text": "<br>".join(escape(part) for part in title.split("; ")), "font": {"size": 14}},
         template="simple_white",
         legend={"orientation": "h", "y": -0.25},
-        margin={"l": 60, "r": 20, "t": 50, "b": 60},
+        margin={"l": 60, "r": 20, "t": 70, "b": 60},
     )
     figure.update_xaxes(title_text=x, showgrid=True)
     figure.update_yaxes(title_text=y, showgrid=True, selector={"overlaying": None})

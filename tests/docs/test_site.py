@@ -12,8 +12,11 @@ import pytest
 
 from tests.docs.pages import CONFIG, DOCS
 
-PACKAGES = ("search_space", "supernet", "scaling", "results", "nas.search", "nas.train", "nas.measure")
-SAME_AS_MODULE = {"results.networks": "results.networks.networks", "results.reward": "results.reward.reward"}
+PACKAGES = ("search_space", "supernet", "scaling", "results", "results.plots", "nas.search", "nas.train", "nas.measure")
+SAME_AS_MODULE = {
+    name: f"{name}.{name.rpartition('.')[2]}"
+    for name in ("results.networks", "results.reward", "results.plots.importance", "results.plots.style")
+}
 """Functions that their module hides by its name."""
 FETCHED = re.compile(r"<(?:script|img|link(?! rel=\"canonical\"))[^>]+(?:src|href)=\"(?:https?:)?//[^\"]*\"")
 

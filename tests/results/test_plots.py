@@ -1,8 +1,9 @@
 """Pictures show what a run says: the points, the bars, the words; and they can be told apart without colour."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 from matplotlib import colors
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from scipy.stats import kendalltau
 
 from results import Limits, Objective, Run, RunWriter, TrialResult, Weights, pareto_front
 from results.plots import (
+    Training,
     importance,
     interactive,
     plot_calibration,
@@ -23,10 +26,12 @@ from results.plots import (
     plot_family,
     plot_front,
     plot_importance,
+    plot_learning,
     plot_network,
     plot_progress,
     style,
 )
+from results.plots.style import Size, look
 from search_space import load_space
 from search_space.catalog import architecture
 
@@ -56,6 +61,18 @@ def begin(tmp_path: Path, objective: Objective) -> Begin:
 
 
 @pytest.fixture
+def runs(tmp_path: Path, objective: Objective, trial: MakeTrial) -> dict[str, Run]:
+    """Three of the same conditions."""
+    found = {}
+    for number, name in enumerate(("one", "_$two$", "three")):
+        with RunWriter.create(tmp_path / str(number), config={}, objective=objective) as writer:
+            for index in range(4):
+                writer.append(trial(index, accuracy=0.3 + 0.1 * number, step_time_ratio=1.0 + 0.1 * (-index) % 4))
+        found[name] = Run(tmp_path / str(number))
+    return found
+
+
+@pytest.fixture
 def run(begin: Begin, trial: MakeTrial) -> Run:
     trials = [
         trial(
@@ -82,6 +99,7 @@ def test_the_front_shows_every_network_and_which_are_dominated(run: Run) -> None
         f"dominated ({len(found) - len(front)})",
         f"front ({len(front)})",
         "best reward: trial 5, confirmed",
+        "limits: step time at most 3.5 x, accuracy at least 10 %",
     ]
     points = {tuple(np.round(offset, 6)) for handle in handles[:2] for offset in np.asarray(handle.get_offsets())}
     assert points == {(round(one.step_time_ratio, 6), round(100 * one.accuracy, 6)) for one in found}
@@ -90,7 +108,7 @@ def test_the_front_shows_every_network_and_which_are_dominated(run: Run) -> None
         (100 * (one.accuracy_low or 0), 100 * (one.accuracy_high or 0)) for one in front
     )
     limits = [line for line in axes.lines if line.get_linewidth() == 0.9]
-    assert [tuple(line.get_xdata()) for line in limits] == [(3.5, 3.5), (0, 1)]
+    assert [tuple(line.get_xdata()) for line in limits] == [(3.5, 3.5), (0, 1), ()]
     assert axes.get_title(loc="left").startswith(r"a \$space\$ <b>: 6 networks, 1 trial failed; area: params")
     assert "ratio to the reference" in axes.get_xlabel()
     assert axes.get_ylabel().endswith(", %")
@@ -102,11 +120,42 @@ def test_progress_goes_up_and_shows_what_failed(run: Run) -> None:
     assert labels == ["a network as the search tried it", "best so far", "trained anew", "failed or left out (1)"]
     (best,) = (line for line in axes.lines if line.get_label() == "best so far")
     rewards = [run.objective.reward(one) for one in run.ok if not one.repeat]
-    assert list(best.get_ydata()) == list(np.maximum.accumulate(rewards))
-    seconds = plot_progress(run, against="seconds")
-    (best,) = (line for line in seconds.lines if line.get_label() == "best so far")
-    assert list(best.get_xdata()) == [one.ended_s / 60 for one in run.ok if not one.repeat]
-    assert seconds.get_xlabel() == "minutes of the search"
+    assert list(best.get_ydata()) == [*np.maximum.accumulate(rewards), max(rewards)]
+    minutes = plot_progress(run, against="minutes")
+    (best,) = (line for line in minutes.lines if line.get_label() == "best so far")
+    ends = [one.ended_s / 60 for one in run.ok if not one.repeat]
+    assert list(best.get_xdata()) == [*ends, run.trials[-1].ended_s / 60]
+    assert minutes.get_xlabel() == "minutes of the search"
+
+
+def test_limits_that_are_asked_are_lines_and_words(run: Run) -> None:
+    asked = {"max_params": run.best().params, "max_step_time": 2.5, "no_limits": True}
+    found = run.networks(**asked)
+    outside = len(run.networks(no_limits=True)) - len(found)
+    assert outside > 0
+    axes = plot_front(run, **asked)
+    assert f"{len(found)} networks, {outside} outside the limits" in axes.get_title(loc="left")
+    label = f"limits: step time at most 2.5 x, params at most {run.best().params / 1e6:.3g} M"
+    assert axes.get_legend_handles_labels()[1][-1] == label
+    (line,) = (line for line in axes.lines if line.get_linewidth() == 0.9 and len(line.get_xdata()))
+    assert list(line.get_xdata()) == [2.5, 2.5]
+    figure = interactive.front(run, **asked)
+    assert sum(len(trace.x) for trace in figure.data if trace.name != "best reward") == len(found)
+    (shape,) = figure.layout.shapes
+    assert (shape.x0, shape.x1, shape.name) == (2.5, 2.5, "limit: step time at most 2.5 x")
+    assert "limit: params at most" in figure.layout.title.text
+    own = {(shape.x0, shape.y0) for shape in interactive.front(run).layout.shapes}
+    assert own == {(3.5, 0), (0, 10)}, "the other end is the edge"
+
+
+def test_the_best_so_far_keeps_to_the_limits(begin: Begin, trial: MakeTrial) -> None:
+    slow = trial(1, accuracy=0.9, step_time_ratio=3.0)
+    run = begin(trial(0, accuracy=0.4), slow, trial(2, accuracy=0.5), limits=Limits(max_step_time=2.0))
+    (best,) = (line for line in plot_progress(run).lines if line.get_label() == "best so far")
+    rewards = [run.objective.reward(run.trial(index)) for index in (0, 2)]
+    assert best.get_xydata().tolist() == [[1, rewards[0]], [3, rewards[1]], [3, rewards[1]]]
+    with pytest.raises(ValueError, match="against must be one of trials, minutes, got 'days'"):
+        plot_progress(run, against="days")  # type: ignore[arg-type]
 
 
 def test_progress_of_a_search_that_a_supernet_judged(begin: Begin, trial: MakeTrial) -> None:
@@ -116,8 +165,127 @@ def test_progress_of_a_search_that_a_supernet_judged(begin: Begin, trial: MakeTr
         trial(11, arch=judged[2].arch, repeat=2, weights=Weights.INHERITED),
     ]
     labels = plot_progress(begin(*judged, *alone)).get_legend_handles_labels()[1]
-    wanted = ["a network, by the supernet", "best so far", "trained alone", "trained from a supernet's weights"]
+    wanted = [
+        "a network, by the supernet",
+        "best so far, by the supernet",
+        "trained alone",
+        "trained from a supernet's weights",
+    ]
     assert labels == wanted
+
+
+def looks_of(axes: Axes, names: Iterable[str]) -> list[tuple[object, ...]]:
+    """Marker and dashes of the line with each label."""
+    lines = {str(line.get_label()).strip().replace("\\$", "$"): line for line in axes.lines}
+    return [(lines[name].get_marker(), str(lines[name]._dash_pattern)) for name in names]
+
+
+def test_runs_over_each_other_are_told_apart_without_colour(runs: dict[str, Run]) -> None:
+    fronts = {name: run.front() for name, run in runs.items()}
+    axes = plot_front(runs)
+    labels = [f"{name} ({len(front)})" for name, front in fronts.items()]
+    assert len(set(looks_of(axes, labels))) == 3
+    marks = [line for line in axes.lines if line.get_linestyle() == "None" and len(line.get_xdata())]
+    for line, front in zip(marks, fronts.values(), strict=True):
+        places = {(one.step_time_ratio, 100 * one.accuracy) for one in front}
+        assert {tuple(place) for place in line.get_xydata().tolist()} == places
+    axes = plot_progress(runs, against="minutes")
+    assert len(set(looks_of(axes, runs))) == 3
+    assert "best so far" in axes.get_title(loc="left")
+    axes.figure.canvas.draw()
+    assert len({str(look(number)) for number in range(20)}) == 20
+
+
+def test_runs_that_do_not_compare_are_refused(runs: dict[str, Run], begin: Begin, trial: MakeTrial) -> None:
+    other = begin(trial(0, device="another"))
+    for plot in (plot_front, plot_progress):
+        with pytest.raises(ValueError, match="step times of different devices do not compare"):
+            plot({**runs, "other": other})
+        with pytest.raises(ValueError, match="runs must be at least one, got none"):
+            plot({})
+        with pytest.raises(TypeError, match=r"several by their names, as \{'a': run\}, got list"):
+            plot(list(runs.values()))
+
+
+def test_a_style_holds_inside_alone(run: Run) -> None:
+    before = dict(mpl.rcParams)
+    sizes: dict[Size, tuple[float, float]] = {"notebook": (7.2, 9), "column": (3.3, 8)}
+    for size, (inches, points) in sizes.items():
+        with style(size):
+            axes = plot_front(run)
+        axes.figure.canvas.draw()  # with ticks that are made outside
+        assert axes.figure.get_size_inches()[0] == inches
+        assert axes.xaxis.label.get_fontsize() == axes._left_title.get_fontsize() == points
+        assert {label.get_fontsize() for label in axes.get_xticklabels()} == {points - 1}
+    assert dict(mpl.rcParams) == before
+    with pytest.raises(ValueError, match="style must be one of notebook, column, got 'poster'"), style("poster"):  # type: ignore[arg-type]
+        pass
+
+
+@dataclass(frozen=True)
+class Stage:
+    image_size: int
+    randaugment: float = 5.0
+    dropout: float = 0.1
+    mixup: float = 0.0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A training with an evaluation an epoch, each of two minutes; `sizes` by the epoch that each begins after."""
+
+    accuracies: tuple[float, ...]
+    sizes: dict[int, int]
+
+    def along(self, axis: str) -> np.ndarray:
+        return np.arange(1.0, len(self.accuracies) + 1) * (2 if axis == "minutes" else 1)
+
+    def values(self, name: str) -> np.ndarray:
+        values = np.array(self.accuracies)
+        return {"ema_accuracy": values, "accuracy": values - 0.1, "loss": 1 - values}[name]
+
+    def has_loss(self) -> np.ndarray:
+        return np.arange(len(self.accuracies)) < 3
+
+    def phases(self, axis: str) -> list[tuple[float, float, Stage]]:
+        unit = 2 if axis == "minutes" else 1
+        ends = [*list(self.sizes)[1:], len(self.accuracies)]
+        return [
+            (unit * begin, unit * end, Stage(size)) for (begin, size), end in zip(self.sizes.items(), ends, strict=True)
+        ]
+
+
+def test_a_training_is_drawn_with_its_stages() -> None:
+    training: Training = Recorded((0.2, 0.4, 0.7, 0.8), {0: 16, 2: 32})
+    axes = plot_learning(training, against="minutes")
+    lines = {line.get_label(): line for line in axes.lines}
+    assert lines["averaged weights"].get_xydata().tolist() == [[2, 20], [4, 40], [6, 70], [8, 80]]
+    assert lines["last weights"].get_ydata() == pytest.approx([10, 30, 60, 70])
+    assert [text.get_text() for text in axes.texts] == ["16 px", "32 px"]
+    assert [(patch.get_x(), patch.get_width()) for patch in axes.patches] == [(0, 4), (4, 4)]
+    loss = plot_learning(training, of="loss")
+    assert loss.lines[0].get_xydata() == pytest.approx(np.array([[1, 0.8], [2, 0.6], [3, 0.3]]))
+    assert "RandAug 5" in loss.texts[0].get_text()
+
+
+def test_trainings_over_each_other_are_told_apart_without_colour() -> None:
+    trainings = {"grows": Recorded((0.2, 0.4, 0.7, 0.8), {0: 16, 2: 32}), "fixed": Recorded((0.1, 0.3, 0.6), {0: 32})}
+    with style("column"):
+        axes = plot_learning(trainings, level=0.6)
+    axes.figure.canvas.draw()
+    assert len(set(looks_of(axes, trainings))) == 2
+    assert [(text.get_text(), text.xy) for text in axes.texts] == [("32", (2, 40))]
+    rings = [line.get_xydata().tolist() for line in axes.lines if line.get_markerfacecolor() == "none"]
+    assert rings == [[[3, 70]], [[3, 60]]]
+    for options, rule in (
+        ({"of": "error"}, "of must be one of accuracy, loss, got 'error'"),
+        ({"against": "seconds"}, "against must be one of epochs, minutes, got 'seconds'"),
+        ({"of": "loss", "level": 0.5}, "level must be None with the loss"),
+    ):
+        with pytest.raises(ValueError, match=rule):
+            plot_learning(trainings, **options)
+    with pytest.raises(ValueError, match="trainings must be at least one"):
+        plot_learning({})
 
 
 def test_step_times_stand_against_costs(run: Run) -> None:
@@ -144,17 +312,18 @@ def test_calibration_stands_against_measurements(run: Run, begin: Begin, trial: 
     )
 
 
-@pytest.mark.parametrize("width", ["notebook", "column"])
-def test_a_run_with_no_trial_is_drawn(begin: Begin, width: style.Width) -> None:
+@pytest.mark.parametrize("size", ["notebook", "column"])
+def test_a_run_with_no_trial_is_drawn(begin: Begin, size: Size) -> None:
     empty = begin()
     for plot in (plot_front, plot_progress, plot_costs, plot_calibration):
-        axes = plot(empty, width=width)
+        with style(size):
+            axes = plot(empty)
         axes.figure.canvas.draw()
-        assert axes.figure.get_size_inches()[0] == style.INCHES[width]
+        assert axes.figure.get_size_inches()[0] == {"notebook": 7.2, "column": 3.3}[size]
     with pytest.raises(ValueError, match="importance needs at least 20 networks with their decisions, got 0"):
         plot_importance(empty)
     for figure in (interactive.front(empty), interactive.progress(empty), interactive.costs(empty)):
-        assert json.loads(figure.to_json())["layout"]["title"]["text"].startswith("0 ")
+        assert re.search(r"\b0 (networks|trials)", json.loads(figure.to_json())["layout"]["title"]["text"])
 
 
 @pytest.fixture
@@ -232,8 +401,8 @@ def test_interactive_pictures_show_the_same(run: Run) -> None:
     found = run.networks()
     figure = interactive.front(run)
     assert sum(len(trace.x) for trace in figure.data if trace.name != "best reward") == len(found)
-    progress = interactive.progress(run, against="seconds")
-    assert [len(trace.x) for trace in progress.data] == [6, 2, 6, 1]
+    progress = interactive.progress(run, against="minutes")
+    assert [len(trace.x) for trace in progress.data] == [6, 2, 7, 1]
     assert len(interactive.costs(run).data[0].x) == 6
 
 

@@ -175,10 +175,14 @@ def test_several_over_each_other(job: TrainJob, tmp_path: Path) -> None:
         trainings[1].evaluations[2],
     ]
     assert trainings[1].first_at(0.61) is None
-    accuracy, loss = compare(trainings, "epochs", level).axes
+    accuracy, loss = compare({curves.name: curves for curves in trainings}, "epochs", level).axes
     curves_drawn = [line for line in accuracy.get_lines() if line.get_label() in ("good", "fair")]
     assert [np.asarray(line.get_xdata()).tolist() for line in curves_drawn] == [[1, 2], [1, 2, 3]]
-    assert len(loss.get_lines()) == 2
+    losses = [line for line in loss.get_lines() if line.get_label() in ("good", "fair")]
+    assert [np.asarray(line.get_ydata()).tolist() for line in losses] == [
+        curves.values("loss").tolist() for curves in trainings
+    ]
+    assert [text.get_text() for text in loss.texts] == ["10", "10", "12"], "the sizes that each goes on to"
     assert curves_drawn[0].get_color() != curves_drawn[1].get_color()
     assert curves_drawn[0].get_linestyle() != curves_drawn[1].get_linestyle()
 
