@@ -72,7 +72,7 @@ def test_commands(complete: Callable[..., set[str]]) -> None:
 def test_options_and_choices(complete: Callable[..., set[str]]) -> None:
     assert complete("nas", "pareto", "--max") == {"--max-params", "--max-step-time"}
     assert "--space" in complete("nas", "supernet", "train", "--")
-    assert complete("nas", "pareto", "--format", "") == {"table", "csv", "json"}
+    assert complete("nas", "pareto", "--format", "") == {"table", "csv", "json", "parquet"}
     assert complete("nas", "search", "--goal", "f") == {"front"}
     assert not [option for option in complete("nas", "search", "--") if "given" in option or option.startswith("--no-")]
 
