@@ -148,8 +148,10 @@ def _guarded(name: str, args: Sequence[str]) -> int:
         code = ended.code if isinstance(ended.code, int) else DONE if ended.code is None else FAILED
         if as_json and code == BAD_INPUT:
             from nas.cli.console import print_json
+            from nas.cli.usage import usage_error
 
-            print_json({"error": "wrong usage: see what stderr says", "exit_code": code})
+            error = usage_error(import_module(COMMANDS[name][0]).Config, args)
+            print_json({"error": error, "exit_code": code})
         return code
     except KeyboardInterrupt:
         return _complain("interrupted", as_json=as_json, code=INTERRUPTED)
