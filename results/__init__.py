@@ -6,7 +6,7 @@ No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
 from results.asks import Ask, in_order
 from results.columns import COLUMNS, Column
 from results.compare import Comparison
-from results.devices import by_device
+from results.devices import SeveralDevices, by_device
 from results.durable import RunError, RunWriteError
 from results.limits import Limits
 from results.networks import Network, networks, networks_by_device
@@ -40,6 +40,7 @@ __all__ = [
     "RunState",
     "RunWriteError",
     "RunWriter",
+    "SeveralDevices",
     "TrialResult",
     "TrialStatus",
     "Validation",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack
 
 from results.asks import Ask, in_order
-from results.devices import by_device, count_text
+from results.devices import SeveralDevices, by_device, count_text
 from results.durable import RunError, read_bounded
 from results.limits import Limits
 from results.lines import LinesFile, read_lines
@@ -190,14 +190,14 @@ class Run:
         """The trials that were measured in full on that device (None: the only one of the run).
 
         Raises:
-            RunError: for a device that the run does not have, or None where it has several.
+            RunError: for a device that the run does not have.
+            SeveralDevices: for None where it has several.
         """
         groups = by_device(self.trials)
         counts = count_text({name: len(group) for name, group in groups.items()})
         if device is None and len(groups) > 1:
-            raise RunError(
-                f"{self.folder}: has trials of {counts}, and step times of different devices do not "
-                "compare: choose one with --device"
+            raise SeveralDevices(
+                f"{self.folder}: has trials of {counts}, and step times of different devices do not compare: choose one"
             )
         if device is not None and device not in groups:
             known = f"it has trials of {counts}" if groups else "no trial was"

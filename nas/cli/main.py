@@ -158,13 +158,14 @@ def _guarded(name: str, args: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except ValueError as error:
-        from results import RunWriteError
+        from results import RunWriteError, SeveralDevices
 
         if not _is_ours(error):
             traceback.print_exc()
             return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
         code = FAILED if isinstance(error, RunWriteError) else BAD_INPUT
-        return _complain(str(error), as_json=as_json, code=code)
+        option = " with --device" if isinstance(error, SeveralDevices) else ""
+        return _complain(f"{error}{option}", as_json=as_json, code=code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         # No program makes a name that long: somebody typed it.
