@@ -25,9 +25,9 @@ def names(words: Sequence[str], index: int, known: Mapping[str, Any], spaces: Se
     options, before = known[command]["options"], words[1 + len(command.split()) : index]
     kind = options.get(before[-1]) if before else None
     if kind is None and not words[index].startswith("-"):
-        valued = [first in options for first in ("", *before)]
+        previous = ["", *before]
         given = [
-            word for word, of_option in zip(before, valued, strict=False) if not of_option and not word.startswith("-")
+            word for place, word in enumerate(before) if previous[place] not in options and not word.startswith("-")
         ]
         kind = known[command]["positional"] if known[command]["many"] or not given else ""
     found = list(spaces) if kind == "spaces" else []
