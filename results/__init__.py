@@ -6,8 +6,9 @@ No torch, no Ray, no Optuna: a run opens on a machine that has none of them.
 from results.asks import Ask, in_order
 from results.columns import COLUMNS, Column
 from results.compare import Comparison
-from results.devices import by_device
+from results.devices import SeveralDevices, by_device
 from results.durable import RunError, RunWriteError
+from results.folder import SCHEMA_VERSION
 from results.limits import Limits
 from results.networks import Network, networks, networks_by_device
 from results.pareto import best_network, hypervolume, pareto_front
@@ -16,7 +17,7 @@ from results.question import Asked, Question
 from results.record import TrialResult, TrialStatus, Weights
 from results.reward import Objective, reward
 from results.state import RunState, is_locked
-from results.store import SCHEMA_VERSION, Run, load
+from results.store import Run, load
 from results.tables import alone_text, best_text, csv_text, front_csv, front_text, summarize, text_table
 from results.validation import MIN_NETWORKS, NetworkPair, Ranking, Validation, validate
 from results.writer import RunWriter, check_run_name
@@ -40,6 +41,7 @@ __all__ = [
     "RunState",
     "RunWriteError",
     "RunWriter",
+    "SeveralDevices",
     "TrialResult",
     "TrialStatus",
     "Validation",

@@ -4,9 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
+from results.durable import RunError
 from results.record import TrialResult
 
-__all__ = ["by_device", "count_text", "one_device"]
+__all__ = ["SeveralDevices", "by_device", "count_text", "one_device"]
+
+
+class SeveralDevices(RunError):
+    """A device of the run must be named, as it has trials of several, whose step times do not compare."""
 
 
 class _Measured(Protocol):

@@ -1,11 +1,13 @@
 """The frames of a run as files that other programs read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from results.columns import COLUMNS
 from results.durable import RunWriteError, replace_atomically
+from results.networks import Network
+from results.pareto import pareto_front
 from results.question import Asked
 from results.tables import csv_text
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from results.store import Run
 
-__all__ = ["to_csv", "to_parquet"]
+__all__ = ["front_to_parquet", "to_csv", "to_parquet"]
 
 Write = Callable[[str, "DataFrame", IO[bytes]], None]
 
@@ -27,6 +29,22 @@ def to_parquet(run: "Run", folder: Path, asked: Asked) -> list[Path]:
 def to_csv(run: "Run", folder: Path, asked: Asked) -> list[Path]:
     """Write trials.csv, stages.csv and networks.csv; see `Run.to_csv`."""
     return _export(run, folder, asked, "csv", _write_csv)
+
+
+def front_to_parquet(by_device: Iterable[Sequence[Network]], path: Path) -> None:
+    """Write the networks of each device's front, most accurate first, to the file `path`: columns, units and meanings
+    are as in networks.parquet.
+
+    Raises:
+        RunWriteError: where it cannot be written; a file that was there is then as it was.
+    """
+    from results.frames import networks_frame
+
+    # Whether a network is the best of its device is asked of all of them.
+    groups = [[*(front := pareto_front(found)), *(one for one in found if one not in front)] for found in by_device]
+    frame = networks_frame(groups)
+    on_front = frame[frame["on_front"]].reset_index(drop=True)
+    replace_atomically(path, lambda file: _write_parquet("networks", on_front, file))
 
 
 def _export(run: "Run", folder: Path, asked: Asked, ending: str, write: Write) -> list[Path]:

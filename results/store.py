@@ -1,20 +1,20 @@
-"""Reading a run: its folder holds config.json, asks.jsonl, trials.jsonl, pareto.csv, summary.json.
+"""A run: what its folder holds, and what is asked of it.
 
-Reading parses JSON and nothing else, within bounds: opening a run that somebody else made executes nothing, and no
-file in it is unpickled. Nothing in a run names its own place, so a folder that was moved still opens.
+Nothing in a run names its own place, so a folder that was moved still opens.
 """
 
 import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from results.asks import Ask, in_order
-from results.devices import by_device, count_text
-from results.durable import RunError, read_bounded
+from results.devices import SeveralDevices, by_device, count_text
+from results.durable import RunError
+from results.folder import ASKS, CONFIG, TRIALS, WITHOUT_ASKS, read_asks, read_config, read_trials
 from results.limits import Limits
-from results.lines import LinesFile, read_lines
+from results.lines import LinesFile
 from results.networks import Network, networks
 from results.pareto import best_network, hypervolume, pareto_front
 from results.question import Asked, Question
@@ -29,86 +29,10 @@ if TYPE_CHECKING:
 
     from results.compare import Comparison
 
-__all__ = ["SCHEMA_VERSION", "Run", "load"]
+__all__ = ["Run", "load"]
 
 T = TypeVar("T")
-SCHEMA_VERSION = 5
-"""Of what a run's folder holds. It grows with every change of a field, so that an older reader says "update" and not
-"unknown field"; every earlier version stays readable."""
-
-CONFIG, TRIALS, ASKS, FRONT = "config.json", "trials.jsonl", "asks.jsonl", "pareto.csv"
 FIRST_SCHEMA_WITH_ASKS = 3
-WITHOUT_ASKS = "num_without_asks"
-MAX_CONFIG_BYTES = 4 << 20
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a run, its schema version checked.
-
-    Raises:
-        RunError: for a folder that holds no run, a damaged file, or a run of a newer version of this project.
-    """
-    path = folder / CONFIG
-    try:
-        if not path.exists():
-            raise RunError(f"{folder}: {'holds no run (no config.json)' if folder.is_dir() else 'no such folder'}")
-        config = json.loads(read_bounded(path, MAX_CONFIG_BYTES), parse_constant=_refuse_constant)
-    except RunError:
-        raise
-    except OSError as error:
-        raise RunError(f"{folder}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: no valid JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise RunError(f"{path}: must be an object, got {type(config).__name__}")
-    if config.get("kind") in ("training", "family training"):
-        raise RunError(f"{path}: is of a training (nas train), not of a search")
-    version = config.get("schema_version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise RunError(f"{path}: schema_version must be an integer of at least 1, got {version!r}")
-    if version > SCHEMA_VERSION:
-        raise RunError(
-            f"{path}: written by a newer version (schema {version}; this one reads up to {SCHEMA_VERSION}): update"
-        )
-    return config
-
-
-def read_trials(path: Path) -> LinesFile[TrialResult]:
-    """Every trial of a trials.jsonl, in the file's order.
-
-    Raises:
-        RunError: for damage that is not a torn end; for two trials with one index, or two `ok` ones that are the same
-            training (`repeat`) of one network.
-    """
-    found = read_lines(path, TrialResult.from_json)
-    indices: set[int] = set()
-    trainings: dict[tuple[str, int], int] = {}
-    for trial in found.records:
-        if trial.index in indices:
-            raise RunError(f"{path}: two trials have index {trial.index}")
-        indices.add(trial.index)
-        if trial.ok and (first := trainings.setdefault((trial.key, trial.repeat), trial.index)) != trial.index:
-            raise RunError(f"{path}: trials {first} and {trial.index} are both repeat {trial.repeat} of one network")
-    return found
-
-
-def read_asks(path: Path) -> LinesFile[Ask]:
-    """Every line of an asks.jsonl; a run of an older version has none.
-
-    Raises:
-        RunError: for damage that is not a torn end, or two asks for one trial.
-    """
-    if not path.exists() and not path.is_symlink():
-        return LinesFile()
-    found = read_lines(path, Ask.from_json)
-    indices = [ask.index for ask in found.records]
-    if len(set(indices)) < len(indices):
-        raise RunError(f"{path}: a trial was asked for twice")
-    return found
 
 
 class Run:
@@ -190,14 +114,14 @@ class Run:
         """The trials that were measured in full on that device (None: the only one of the run).
 
         Raises:
-            RunError: for a device that the run does not have, or None where it has several.
+            RunError: for a device that the run does not have.
+            SeveralDevices: for None where it has several.
         """
         groups = by_device(self.trials)
         counts = count_text({name: len(group) for name, group in groups.items()})
         if device is None and len(groups) > 1:
-            raise RunError(
-                f"{self.folder}: has trials of {counts}, and step times of different devices do not "
-                "compare: choose one with --device"
+            raise SeveralDevices(
+                f"{self.folder}: has trials of {counts}, and step times of different devices do not compare: choose one"
             )
         if device is not None and device not in groups:
             known = f"it has trials of {counts}" if groups else "no trial was"

@@ -15,13 +15,14 @@ from filelock import FileLock, Timeout
 
 from results.asks import Ask, in_order
 from results.durable import AppendFile, RunError, RunWriteError, read_bounded, sync_folder, write_atomically
+from results.folder import ASKS, CONFIG, FRONT, SCHEMA_VERSION, TRIALS, WITHOUT_ASKS, read_config
 from results.limits import Limits
 from results.networks import networks_by_device
 from results.pareto import pareto_front
 from results.record import TrialResult
 from results.reward import Objective
 from results.state import LOCK, OWNER, SUMMARY
-from results.store import ASKS, CONFIG, FRONT, SCHEMA_VERSION, TRIALS, WITHOUT_ASKS, Run, read_config
+from results.store import Run
 from results.tables import front_csv, summarize
 
 __all__ = ["RunWriter", "check_run_name"]

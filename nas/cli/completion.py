@@ -1,7 +1,10 @@
-"""`nas completion SHELL`: tyro's own completion of a parser that has every command below it."""
+"""`nas completion SHELL`: tyro's own completion of a parser that has every command below it, and names of runs and
+spaces."""
 
 import contextlib
+import inspect
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,7 +13,10 @@ from typing import Annotated, Any, Literal, Union
 import tyro
 from tyro.conf import Positional, arg
 
+from nas.cli.completed import names
 from nas.cli.console import print_json
+from nas.cli.usage import options_of
+from search_space import SPACES
 
 __all__ = ["Config", "run", "script"]
 
@@ -30,12 +36,17 @@ MENDED: Mapping[Shell, Mapping[str, str]] = {
         f'test "$results" = {FILES}': f'test -z "$results" -o "$results" = {FILES}',
     },
 }
+RUNS = ("RUN", "RUN|FILE", "--resume", "--run", "--supernet", "--warm-start", "--init", "--family")
+"""Where a run is meant, in whatever command."""
+MEANT = dict.fromkeys(RUNS, "runs") | dict.fromkeys(("SPACE", "--space"), "spaces")
+COMPLETER = "completions = get_completions("
+"""The line of tyro's completer, which is in Python in every shell's script, that asks it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """A script that lets a shell complete the commands, options, choices and files of nas. Make it anew after an
-    update:
+    """A script that lets a shell complete the commands, options, choices and files of nas, runs by their names below
+    runs/, and the named spaces. Make it anew after an update:
 
     nas completion bash > ~/.local/share/bash-completion/completions/nas
 
@@ -74,7 +85,30 @@ def script(shell: Shell) -> str:
     text = written.getvalue()
     for found, mended in MENDED[shell].items():
         text = text.replace(found, mended)
-    return text
+    asks = f"completions = names(words, current_index, {_known()!r}, {sorted(SPACES)!r}) or get_completions("
+    source = f"{inspect.getsource(names)}\n\n"
+    source = "from collections.abc import Mapping, Sequence\nfrom typing import Any\n\n\n" + source
+    if shell == "fish":  # there the completer stands between double quotes
+        asks, source = (re.sub(r'([\\"$])', r"\\\1", part) for part in (asks, source))
+    return text.replace(COMPLETER, asks).replace("def main() ->", f"{source}def main() ->")
+
+
+def _known() -> dict[str, dict[str, Any]]:
+    """Of each command, as `names` takes it."""
+    from nas.cli.main import COMMANDS
+
+    known = {}
+    for name, (module, _) in COMMANDS.items():
+        options = list(options_of(import_module(module).Config))
+        positional = [option for option in options if option.positional]
+        known[name] = {
+            "options": {
+                one.shown: MEANT.get(one.shown, "") for one in options if not one.positional and one.held is not bool
+            },
+            "positional": MEANT.get(positional[0].shown, "") if positional else "",
+            "many": any(option.many for option in positional),
+        }
+    return known
 
 
 def _commands(tree: Mapping[str, Any]) -> Any:

@@ -148,21 +148,24 @@ def _guarded(name: str, args: Sequence[str]) -> int:
         code = ended.code if isinstance(ended.code, int) else DONE if ended.code is None else FAILED
         if as_json and code == BAD_INPUT:
             from nas.cli.console import print_json
+            from nas.cli.usage import usage_error
 
-            print_json({"error": "wrong usage: see what stderr says", "exit_code": code})
+            error = usage_error(import_module(COMMANDS[name][0]).Config, args)
+            print_json({"error": error, "exit_code": code})
         return code
     except KeyboardInterrupt:
         return _complain("interrupted", as_json=as_json, code=INTERRUPTED)
     except BrokenPipeError:
         raise
     except ValueError as error:
-        from results import RunWriteError
+        from results import RunWriteError, SeveralDevices
 
         if not _is_ours(error):
             traceback.print_exc()
             return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
         code = FAILED if isinstance(error, RunWriteError) else BAD_INPUT
-        return _complain(str(error), as_json=as_json, code=code)
+        option = " with --device" if isinstance(error, SeveralDevices) else ""
+        return _complain(f"{error}{option}", as_json=as_json, code=code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         # No program makes a name that long: somebody typed it.

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
@@ -48,8 +49,10 @@ class Config:
     """Show no less accurate network, as a share. Where not given, the run's limit."""
     no_limits: bool = False
     """Drop the run's own limits; those that are given beside it hold."""
-    format: Literal["table", "csv", "json"] = "table"
-    """How to print it."""
+    format: Literal["table", "csv", "json", "parquet"] = "table"
+    """How to print it; parquet, which is not text, is written to --out. Units and meanings of its columns are in it."""
+    out: Annotated[Path | None, arg(metavar="FILE")] = None
+    """The file that --format parquet writes; one that is there is replaced."""
     json: bool = False
     """One JSON document on stdout; the same as --format json."""
 
@@ -90,6 +93,18 @@ def _changed(question: Question, asked: Asked) -> Question:
         raise ValueError(told) from None
 
 
+def _check_format(config: Config) -> None:
+    if config.json and config.format in ("csv", "parquet"):
+        raise ValueError(f"--json and --format {config.format} exclude each other")
+    if config.format != "parquet":
+        if config.out is not None:
+            raise ValueError(f"--out goes with --format parquet, got --format {config.format}, which is printed")
+    elif config.out is None:
+        raise ValueError("--format parquet needs --out FILE, as parquet is not text that could be printed")
+    elif config.out.is_dir() or not config.out.absolute().parent.is_dir():
+        raise ValueError(f"--out must be a file in a folder that exists, got {str(config.out)!r}")
+
+
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
@@ -98,11 +113,10 @@ def run(config: Config) -> int:
     """Print the front.
 
     Raises:
-        ValueError: for no such run or device, a damaged run, an exponent or a limit that breaks a rule, or two formats
-            at once.
+        ValueError: for no such run or device, a damaged run, an exponent or a limit that breaks a rule, two formats at
+            once, or parquet without a file.
     """
-    if config.json and config.format == "csv":
-        raise ValueError("--json and --format csv exclude each other")
+    _check_format(config)
     opened = open_run(config.run)
     asked = _asked(config)
     question = _changed(opened.question, asked)
@@ -119,6 +133,14 @@ def run(config: Config) -> int:
         if told is not None:
             print_note(told)
         print(front_csv([network for networks in found.values() for network in pareto_front(networks)]), end="")
+    elif config.out is not None:
+        if told is not None:
+            print_note(told)
+        from results.export import front_to_parquet
+
+        front_to_parquet(found.values(), config.out)
+        num_networks = sum(len(pareto_front(networks)) for networks in found.values())
+        print(f"{printable(config.out)}: {num_networks} on the front")
     else:
         if told is not None:
             print(told)

@@ -23,10 +23,11 @@ TABLES: tuple[dict[str, Any], ...] = (OPS, BLOCKS, SAMPLERS, DATASETS)
 
 
 class Walk:
-    """Goes through pages in their order, each once, in `folder`; the tables are then as before."""
+    """Goes through pages in their order, each once, in `folder`; the tables are then as before. What takes long is left
+    out unless `long`."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, long: bool = False) -> None:
+        self._folder, self._long = folder, long
         self._ended: dict[str, Exception | None] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
@@ -58,7 +59,8 @@ class Walk:
             stack.enter_context(contextlib.chdir(self._folder))
             try:
                 for block in blocks(DOCS / page):
-                    _follow(block, names)
+                    if self._long or not block.long:
+                        _follow(block, names)
             except Exception as error:
                 return error
             self._rows[page] = [
@@ -106,9 +108,19 @@ def _nas(words: list[str]) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    yield from _walk(tmp_path_factory, long=False)
+
+
+@pytest.fixture(scope="module")
+def long_walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+    """With what takes long."""
+    yield from _walk(tmp_path_factory, long=True)
+
+
+def _walk(tmp_path_factory: pytest.TempPathFactory, *, long: bool) -> Iterator[Walk]:
     import torch
 
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("NAS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield Walk(tmp_path_factory.mktemp("walk"))
+        yield Walk(tmp_path_factory.mktemp("walk"), long=long)

@@ -12,13 +12,13 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CONFIG = DOCS / "config" / "mkdocs.yml"
-_COMMENT = re.compile(r"<!-- (?P<what>not run|run with): (?P<how>.+) -->\s*")
+_COMMENT = re.compile(r"<!-- (?:not run: (?P<reason>.+)|run(?P<long> long)?(?: with: (?P<options>.+))?) -->\s*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
     """A fenced block. `title` is the file that it is; `options` are added to its commands when they are run, which
-    they are not where there is a reason (`not_run`)."""
+    they are not where there is a reason (`not_run`); `long` ones are run by `make faults` alone."""
 
     where: str
     language: str
@@ -26,6 +26,7 @@ class Block:
     text: str
     options: tuple[str, ...] = ()
     not_run: str | None = None
+    long: bool = False
 
 
 def pages() -> list[str]:
@@ -53,8 +54,9 @@ def blocks(path: Path) -> list[Block]:
                     language=language,
                     title=title[1] if title else None,
                     text=token.content,
-                    options=tuple(shlex.split(comment["how"])) if comment and comment["what"] == "run with" else (),
-                    not_run=comment["how"] if comment and comment["what"] == "not run" else None,
+                    options=tuple(shlex.split(comment["options"] or "")) if comment else (),
+                    not_run=comment["reason"] if comment else None,
+                    long=comment is not None and comment["long"] is not None,
                 )
             )
         comment = _COMMENT.fullmatch(token.content) if token.type == "html_block" else None

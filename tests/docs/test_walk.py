@@ -11,7 +11,7 @@ from nas.data import DataConfig
 from nas.search.samplers import SAMPLERS
 from search_space import load_space
 from tests.docs.conftest import Walk
-from tests.docs.pages import pages
+from tests.docs.pages import DOCS, blocks, pages
 from tests.nas.data import test_table as of_data_sets
 from tests.nas.search import test_samplers as of_samplers
 from tests.nas.search.worlds import table_of, world_of
@@ -21,6 +21,13 @@ from tests.search_space import test_ops as of_ops
 @pytest.mark.parametrize("page", pages())
 def test_what_a_page_says_is_done(page: str, walk: Walk) -> None:
     walk.to(page)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", [page for page in pages() if any(block.long for block in blocks(DOCS / page))])
+def test_what_takes_long_is_done(page: str, long_walk: Walk) -> None:
+    long_walk.to(page)
 
 
 # As in tests/search_space/test_ops.py.

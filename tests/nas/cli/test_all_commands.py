@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nas.cli.main import COMMANDS
+from nas.cli.usage import options_of
 
 Nas = Callable[..., Any]
 BAD: dict[str, tuple[str, ...]] = {
@@ -58,9 +59,51 @@ def test_a_wrong_option_is_one_document(nas: Nas, name: str) -> None:
     needed = BAD.get(name, ("bash",) if name == "completion" else ())
     said = nas(*name.split(), *needed, "--jsn", "--json")
     assert said.code == 2
-    assert said.document["exit_code"] == 2
+    assert said.document == {"error": "no option --jsn: did you mean --json?", "exit_code": 2}
     assert "Perhaps you meant" in said.err
     assert "--json" in said.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (("pareto",), "RUN must be given"),
+        (
+            ("curves", "first", "--x", "epoch"),
+            "--x must be one of epochs, minutes, got 'epoch'; did you mean 'epochs'?",
+        ),
+        (("pareto", "first", "second"), "'second' is one argument too many"),
+        (("pareto", "--frmat", "csv"), "no option --frmat: did you mean --format?"),
+        (("replay", "first", "--x"), "no option --x: options are --json"),
+        (
+            ("pareto", "first", "--format", "cvs"),
+            "--format must be one of table, csv, json, parquet, got 'cvs'; did you mean 'csv'?",
+        ),
+        (
+            ("export", "first", "--format", "onnx", "safetensor"),
+            "--format must be one of safetensors, torch-export, onnx, torchvision, all, got 'safetensor'; "
+            "did you mean 'safetensors'?",
+        ),
+        (("completion", "tcsh"), "bash|zsh|fish must be one of bash, zsh, fish, got 'tcsh'"),
+        (("pareto", "first", "--w", "-0.2", "--v", "x"), "--v must be a number, got 'x'"),
+        (("pareto", "first", "--max_params=1e6"), "--max-params must be an integer, got '1e6'"),
+        (("search", "--recipe.peak-lr", "high"), "--recipe.peak-lr must be a number, got 'high'"),
+        (("search", "--recipe.peak-rl", "1"), "no option --recipe.peak-rl: did you mean --recipe.peak-lr?"),
+        (("search", "--budget"), "--budget needs a value"),
+        (("train", "efficientnet_b0", "--growth", "None", "--lr", "x"), "--lr must be a number, got 'x'"),
+    ],
+)
+def test_wrong_usage_names_argument_rule_and_value(nas: Nas, typed: tuple[str, ...], message: str) -> None:
+    said = nas(*typed, "--json")
+    assert (said.code, said.document) == (2, {"error": message, "exit_code": 2})
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_those_of_the_help(nas: Nas, name: str) -> None:
+    listed = re.findall(r"^\W{0,3}(--[a-z][a-z.-]*)", nas(*name.split(), "--help").out, re.MULTILINE)
+    found = options_of(import_module(COMMANDS[name][0]).Config)
+    assert sorted(option.shown for option in found if not option.positional) == sorted(listed)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from nas.cli.completion import MENDED, Shell, script
 from nas.cli.main import COMMANDS
+from search_space import SPACES
 
 Nas = Callable[..., Any]
 ASK: dict[Shell, str] = {
@@ -72,7 +73,7 @@ def test_commands(complete: Callable[..., set[str]]) -> None:
 def test_options_and_choices(complete: Callable[..., set[str]]) -> None:
     assert complete("nas", "pareto", "--max") == {"--max-params", "--max-step-time"}
     assert "--space" in complete("nas", "supernet", "train", "--")
-    assert complete("nas", "pareto", "--format", "") == {"table", "csv", "json"}
+    assert complete("nas", "pareto", "--format", "") == {"table", "csv", "json", "parquet"}
     assert complete("nas", "search", "--goal", "f") == {"front"}
     assert not [option for option in complete("nas", "search", "--") if "given" in option or option.startswith("--no-")]
 
@@ -82,11 +83,38 @@ def test_files(complete: Callable[..., set[str]]) -> None:
     assert complete("nas", "pareto", "pic") == {"FILES"}
 
 
+def test_runs(complete: Callable[..., set[str]], folder: Path) -> None:
+    for name in ("first", "final", "second", "fi $(touch evil)"):
+        (folder / "runs" / name).mkdir(parents=True)
+        (folder / "runs" / name / "config.json").write_text("{}")
+    (folder / "runs" / "pictures-of-them").mkdir()
+    assert complete("nas", "pareto", "fi") == {"first", "final"}
+    assert complete("nas", "pareto", "") == {"first", "final", "second"}
+    assert complete("nas", "pareto", "--device", "pic") == {"FILES"}, "no run is meant"
+    assert complete("nas", "pareto", "--w", "-0.2", "--json", "s") == {"second"}
+    assert complete("nas", "curves", "first", "s") == {"second"}
+    assert not complete("nas", "pareto", "first", "") & {"first", "second"}, "it takes one run"
+    assert complete("nas", "search", "--resume", "s") == {"second"}
+    assert complete("nas", "supernet", "train", "--resume", "f") == {"first", "final"}
+    assert complete("nas", "pareto", "--fo") == {"--format"}
+    assert not (folder / "evil").exists()
+
+
+def test_spaces(complete: Callable[..., set[str]], folder: Path) -> None:
+    tiny = {name for name in SPACES if name.startswith("efficientnetv2")}
+    assert len(tiny) > 1
+    assert complete("nas", "search", "--space", "efficientnetv2") == tiny
+    assert complete("nas", "spaces", "") == set(SPACES)
+    assert complete("nas", "supernet", "train", "--space", "nas-bench-m") == {"nas-bench-macro"}
+    assert complete("nas", "search", "--space", "pic") == {"FILES"}
+
+
 @pytest.mark.parametrize("shell", sorted(MENDED))
 def test_what_is_mended_is_there(scripts: dict[Shell, Path], shell: Shell) -> None:
     text = scripts[shell].read_text()
     for found, mended in MENDED[shell].items():
         assert mended in text, found
+    assert text.count("completions = names(words") == 1
 
 
 def test_an_unknown_shell_is_wrong_usage(nas: Nas) -> None:

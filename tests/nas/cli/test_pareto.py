@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.nas.cli.conftest import HOSTILE_DEVICE
 
@@ -57,6 +59,47 @@ def test_the_front_as_csv(nas: Nas, a_run: Path) -> None:
     said = nas("pareto", "first", "--format", "csv", "--json")
     assert said.code == 2
     assert "exclude each other" in said.document["error"]
+
+
+def test_the_front_as_parquet(nas: Nas, split_run: Path, folder: Path) -> None:
+    said = nas("pareto", "split", "--format", "parquet", "--out", "front.parquet", "--v", "0")
+    assert (said.code, said.out) == (0, "front.parquet: 3 on the front\n")
+    assert said.err.startswith("asked anew: ")
+    table = parquet.read_table(folder / "front.parquet")
+    printed = list(csv.DictReader(nas("pareto", "split", "--format", "csv", "--v", "0").out.splitlines()))
+    rows = table.to_pylist()
+    assert [(row["trial"], row["device"], row["best"]) for row in rows] == [
+        (2, "T4", True),
+        (1, "T4", False),
+        (3, HOSTILE_DEVICE, True),
+    ]
+    for column in ("accuracy", "step_time_ratio", "reward"):
+        assert [row[column] for row in rows] == [float(row[column]) for row in printed]
+    assert table.schema.field("accuracy").metadata[b"unit"] == b"share"
+
+
+def test_a_front_without_networks_as_parquet(nas: Nas, a_run: Path, folder: Path) -> None:
+    (folder / "front.parquet").write_text("what was there")
+    said = nas("pareto", "first", "--format", "parquet", "--out", "front.parquet", "--min-accuracy", "1")
+    assert (said.code, said.out) == (0, "front.parquet: 0 on the front\n")
+    table = parquet.read_table(folder / "front.parquet")
+    assert (table.num_rows, table.schema.field("params").type) == (0, pa.int64())
+
+
+@pytest.mark.parametrize(
+    ("flags", "rule"),
+    [
+        (("--format", "parquet"), "--format parquet needs --out FILE, as parquet is not text that could be printed"),
+        (("--out", "x.csv"), "--out goes with --format parquet, got --format table, which is printed"),
+        (("--format", "parquet", "--out", "runs"), "--out must be a file in a folder that exists, got 'runs'"),
+        (("--format", "parquet", "--out", "no/x"), "--out must be a file in a folder that exists, got 'no/x'"),
+        (("--format", "parquet", "--out", "x", "--json"), "--json and --format parquet exclude each other"),
+    ],
+)
+def test_a_format_that_breaks_a_rule(nas: Nas, a_run: Path, folder: Path, flags: tuple[str, ...], rule: str) -> None:
+    said = nas("pareto", "first", *flags)
+    assert (said.code, said.err) == (2, f"error: {rule}\n")
+    assert [path.name for path in folder.iterdir()] == ["runs"]
 
 
 def test_several_devices_have_a_table_each(nas: Nas, split_run: Path) -> None:
