@@ -1,5 +1,7 @@
-"""A report in a real browser, Debian's Chromium without a window: opened from its file, pointed at, clicked, sorted."""
+"""A report in a real browser, Debian's Chromium without a window: opened from its file, pointed at, clicked, sorted,
+used by keys alone, printed."""
 
+import base64
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -28,8 +30,21 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-NUM_MANY = 5000
+NUM_MANY = 2000
+SHEET = 696
+"""Pixels, of an A4 sheet between its margins."""
 HOSTILE = "</script><script>window.ran = 1</script><img src=x onerror='window.ran = 1'>\u202e"
+TAB_STOP = """
+const at = document.activeElement, style = getComputedStyle(at);
+if (at === document.body) return null;
+const told = at.matches("path, [role='region']") ? at.getAttribute("aria-label").split(",")[0]
+    : at.matches("a, button") ? at.innerText.trim() : "";
+const isShown = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 1;
+return [`${at.localName} ${told}`.trim(), isShown || (at.matches(".mark") && parseFloat(style.strokeWidth) > 2)];
+"""
+WIDEST = """
+return Math.max(...[...document.querySelectorAll("main *")].map((one) => one.getBoundingClientRect().right))
+"""
 Open = Callable[..., Any]
 
 
@@ -90,6 +105,27 @@ def few() -> list[TrialResult]:
     ]
 
 
+def keys() -> Any:
+    from selenium.webdriver.common.keys import Keys
+
+    return Keys
+
+
+def press(key: str) -> Callable[[Any], None]:
+    """Presses a key wherever the focus is."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    return lambda browser: ActionChains(browser).send_keys(getattr(keys(), key)).perform()
+
+
+def focused(browser: Any) -> Any:
+    return browser.switch_to.active_element
+
+
+def focus(browser: Any, selector: str) -> None:
+    browser.execute_script("document.querySelector(arguments[0]).focus()", selector)
+
+
 def texts(browser: Any, selector: str) -> list[str]:
     return [element.text for element in browser.find_elements("css selector", selector)]
 
@@ -106,7 +142,7 @@ def test_a_point_tells_its_figures_and_opens_its_network(opened: Open) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 
     browser = opened(few(), image_size=32)
-    assert texts(browser, ".network h3") == ["Trial 5the best reward"]
+    assert texts(browser, ".network h3") == ["Trial 5the best reward, on the front"]
     assert len(browser.find_elements("css selector", ".front .mark:not(.legend *)")) == 6
     tip = browser.find_element("css selector", ".front .tip")
     assert not tip.is_displayed()
@@ -125,21 +161,105 @@ def test_a_point_tells_its_figures_and_opens_its_network(opened: Open) -> None:
     assert "nas train run:2 --data DIR --image-size 32 --budget 30ep" in texts(browser, ".network code.command")
 
 
-def test_keys_go_along_the_front(opened: Open) -> None:
-    from selenium.webdriver.common.keys import Keys
-
+def test_tab_stops_at_all_that_a_mouse_reaches_and_shows_where_it_is(opened: Open) -> None:
     browser = opened(few())
-    stops = browser.find_elements("css selector", ".front svg [tabindex='0']")
-    assert len(stops) == 1
-    browser.execute_script("arguments[0].focus()", stops[0])
+    stops = []
+    for _ in range(60):
+        press("TAB")(browser)
+        stop = browser.execute_script(TAB_STOP)
+        if stop is None:
+            break
+        stops.append(stop)
+    assert [what for what, is_shown in stops if not is_shown] == []
+    whats = [what for what, _ in stops]
+    assert whats[:6] == ["a Answer", "a What was asked", "a Networks", "a Failures", "a Environment", "summary"]
+    front = whats.index("path trial 5")
+    assert whats[front - 2 : front] == ["select", "select"]
+    assert whats[front + 1 : front + 6] == ["button Close", "div drawing", "button Copy", "button Copy", "button Copy"]
+    table = whats.index("input")
+    heads = texts(browser, ".networks thead button")
+    assert whats[table + 1] == "div networks"
+    assert whats[table + 2 : table + 2 + len(heads)] == [f"button {head}" for head in heads]
+    assert whats[table + 2 + len(heads) :] == ["button 5", "select", "path trial 0", "path trial 0", "summary"]
+
+
+def test_keys_go_along_the_front_from_left_to_right(opened: Open) -> None:
+    browser = opened(few())
+    focus(browser, ".front svg [tabindex='0']")
     seen = []
-    for _ in range(5):
-        seen.append(browser.switch_to.active_element.get_attribute("aria-label").split(",")[0])
-        browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    assert sorted(seen) == [f"trial {number}" for number in (0, 1, 2, 3, 5)]
-    label = browser.switch_to.active_element.get_attribute("aria-label")
-    browser.switch_to.active_element.send_keys(Keys.ENTER)
-    assert texts(browser, ".network h3")[0].startswith(label.split(",")[0].capitalize())
+    for key in ("HOME", *["ARROW_RIGHT"] * 5, "ARROW_LEFT"):
+        press(key)(browser)
+        seen.append(focused(browser).get_attribute("aria-label").split(",")[0])
+    assert seen == [f"trial {number}" for number in (0, 1, 2, 3, 5, 5, 3)]
+    assert browser.find_element("css selector", ".front .tip").text.splitlines()[0] == "trial 3, on the front"
+    for key, number in (("ENTER", 3), ("ARROW_LEFT", 3), ("SPACE", 2)):
+        press(key)(browser)
+        assert texts(browser, ".network h3")[0].startswith(f"Trial {number}")
+        (expanded,) = browser.find_elements("css selector", ".front .mark[aria-expanded='true']")
+        assert expanded.get_attribute("aria-label").startswith(f"trial {number},")
+        assert expanded.get_attribute("aria-controls") == "network-0"
+    press("ESCAPE")(browser)
+    assert not browser.find_element("css selector", ".front .tip").is_displayed()
+    assert texts(browser, ".network h3") != []
+    press("ESCAPE")(browser)
+    assert texts(browser, ".network") == ["No network is open."]
+    assert browser.find_elements("css selector", "[aria-expanded='true']") == []
+    assert focused(browser).get_attribute("aria-label").startswith("trial 2,")
+
+
+def test_keys_sort_the_table_and_open_and_close_its_rows(opened: Open) -> None:
+    browser = opened(few())
+    browser.execute_script("arguments[0].focus()", header(browser, "step time").find_element("css selector", "button"))
+    press("ENTER")(browser)
+    assert header(browser, "step time").get_attribute("aria-sort") == "descending"
+    press("SPACE")(browser)
+    assert header(browser, "step time").get_attribute("aria-sort") == "ascending"
+    assert first_column(browser) == ["0", "1", "2", "3", "5", "4"]
+    focus(browser, ".networks tbody [tabindex='0']")
+    for key, number in (("HOME", "0"), ("ARROW_DOWN", "1"), ("END", "4"), ("ARROW_UP", "5"), ("PAGE_UP", "0"), ("ARROW_DOWN", "1")):
+        press(key)(browser)
+        assert focused(browser).text == number
+    for close in (press("ESCAPE"), lambda _: press("TAB")(browser) or press("ENTER")(browser)):
+        press("ENTER")(browser)
+        assert focused(browser).get_attribute("aria-label") == "Network of trial 1"
+        assert texts(browser, ".networks [aria-expanded='true']") == ["1"]
+        close(browser)
+        assert focused(browser).text == "1"
+        assert browser.find_elements("css selector", "[aria-expanded='true']") == []
+
+
+def test_a_command_is_copied(opened: Open) -> None:
+    browser = opened(few())
+    focus(browser, ".network .copying button")
+    press("ENTER")(browser)
+    assert texts(browser, ".copying [role='status']")[0] == "copied"
+    field = browser.find_element("css selector", ".networks input")
+    browser.execute_script("arguments[0].focus()", field)
+    field.send_keys(getattr(keys(), "CONTROL"), "v")
+    assert field.get_attribute("value") == texts(browser, ".network code.command")[0] == "nas describe run:5"
+
+
+def test_paper_shows_all_of_it_black_on_white(opened: Open) -> None:
+    browser = opened([*few(), make_trial(7, device="d" * 200)], data={"summary": "s" * 300})
+    media = {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_script(
+        "addEventListener('beforeprint', () => { window.folded = document.querySelectorAll('details:not([open])').length; })"
+    )
+    folded = browser.execute_script("return document.querySelectorAll('details:not([open])').length")
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert pdf.startswith(b"%PDF-")
+    assert browser.execute_script("return window.folded") == 0 < folded
+    assert browser.execute_script("return document.querySelectorAll('details:not([open])').length") == folded
+    size = {"width": SHEET, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        assert browser.execute_script(WIDEST) <= SHEET
+        colours = "const style = getComputedStyle(document.body); return [style.color, style.backgroundColor]"
+        assert browser.execute_script(colours) == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
+        assert not [one for one in browser.find_elements("css selector", "nav, .close, .copying") if one.is_displayed()]
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 def test_the_table_is_sorted_and_filtered_and_opens_networks(opened: Open) -> None:
@@ -175,6 +295,7 @@ def test_axes_are_chosen(opened: Open) -> None:
     assert len(browser.find_elements("css selector", ".front .picture .mark")) == 1
     across.select_by_visible_text("parameters")
     assert [text for text in texts(browser, ".front .name") if "parameters" in text]
+    assert first_column(browser) == ["0", "1"]
     assert "trained alone" in [one.text for one in browser.find_elements("css selector", ".networks thead th")]
 
 
@@ -197,16 +318,16 @@ def test_a_run_without_trials_says_so(opened: Open) -> None:
     assert browser.find_elements("css selector", ".device") == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_telephone_shows_all_without_scrolling_sideways(opened: Open, scheme: str) -> None:
-    browser = opened(few(), width=400)
-    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+def test_a_telephone_shows_all_without_scrolling_sideways(opened: Open) -> None:
+    browser = opened(few(), width=360)
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    image = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("L")
-    most_frequent = max(range(256), key=image.histogram().__getitem__)
-    assert (most_frequent > 128) == (scheme == "light")
-    assert len(set(image.tobytes())) > 50
+    for scheme in ("light", "dark"):
+        features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+        image = Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("L")
+        most_frequent = max(range(256), key=image.histogram().__getitem__)
+        assert (most_frequent > 128) == (scheme == "light")
+        assert len(set(image.tobytes())) > 50
 
 
 def test_thousands_of_trials_are_shown_when_asked_for(opened: Open) -> None:
@@ -218,6 +339,10 @@ def test_thousands_of_trials_are_shown_when_asked_for(opened: Open) -> None:
         ]
     )
     assert len(browser.find_elements("css selector", ".networks tbody tr")) == 200
+    assert len(browser.find_elements("css selector", ".networks tbody [tabindex='0']")) == 1
     assert browser.execute_script("return document.querySelectorAll('.front .mark').length") > NUM_MANY
     browser.find_element("css selector", ".networks .more").click()
     assert browser.execute_script("return document.querySelectorAll('.networks tbody tr').length") == NUM_MANY
+    assert focused(browser).text == browser.execute_script(
+        "return document.querySelectorAll('.networks tbody th')[200].innerText"
+    )

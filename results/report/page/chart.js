@@ -57,6 +57,14 @@ class Chart {
     // A mark that has the focus says the same by its label.
     this.tip = el("div", {class: "tip", "aria-hidden": "true", hidden: ""});
     charts.push(this);
+    // At the host: a picture that listens to the focus is a stop of the Tab key itself.
+    fill(host, {on: {
+      focusin: ({target}) => {
+        this.keys.stopAt(target);
+        this.show(this.of(target));
+      },
+      focusout: () => this.hide(),
+    }}, []);
     this.update(spec);
     let width = host.clientWidth;
     new ResizeObserver(() => {
@@ -90,9 +98,8 @@ class Chart {
     root.append(...this.placed.filter(({point}) => point.bars).map((placed) => this.bars(placed)));
     for (const placed of this.placed) placed.mark = this.mark(placed);
     const reached = this.placed.filter(({point}) => this.isReached(point)).sort((a, b) => a.x - b.x || b.y - a.y);
-    const first = reached.find(({point}) => point.trial === this.selected);
     const focused = this.of(document.activeElement)?.point.trial;
-    this.keys = new Roving(reached.map(({mark}) => mark), first?.mark, ANY_ARROW);
+    this.keys = new Roving(reached.map(({mark}) => mark), ANY_ARROW);
     this.byMark = new Map(reached.map((placed) => [placed.mark, placed]));
     this.ring = svg("path", {class: "ring", d: SHAPES.circle(11), hidden: ""});
     root.append(...this.placed.map(({mark}) => mark));
@@ -102,11 +109,6 @@ class Chart {
     fill(root, {on: {
       pointermove: (event) => this.hover(event), pointerleave: () => this.hide(),
       click: (event) => this.click(event), keydown: (event) => this.key(event),
-      focusin: ({target}) => {
-        this.keys.stopAt(target);
-        this.show(this.of(target));
-      },
-      focusout: () => this.hide(),
     }}, []);
     this.host.replaceChildren(root, this.tip);
     this.root = root;
@@ -218,6 +220,7 @@ class Chart {
     const found = known(trial) && this.placed.find(({point}) => point.trial === trial);
     this.ring.toggleAttribute("hidden", !found);
     if (found) this.ring.setAttribute("transform", `translate(${found.x},${found.y})`);
+    if (found && this.isReached(found.point)) this.keys.stopAt(found.mark);
     if (this.spec.open) this.keys.items.forEach((mark) => mark.setAttribute("aria-expanded", this.of(mark) === found));
   }
 

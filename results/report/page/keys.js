@@ -4,9 +4,9 @@ const UP_AND_DOWN = {ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home:
 const ANY_ARROW = {...UP_AND_DOWN, ArrowRight: 1, ArrowLeft: -1};
 
 class Roving {
-  constructor(items, first, steps) {
+  constructor(items, steps) {
     Object.assign(this, {items, steps});
-    this.stopAt(first ?? items[0]);
+    this.stopAt(items[0]);
   }
 
   stopAt(item) {

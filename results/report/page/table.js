@@ -48,7 +48,7 @@ class SortedTable {
       this.heads[number].setAttribute("aria-sort", column === this.by ? direction : "none");
     });
     this.body.replaceChildren(...rows.slice(0, this.limit).map((row) => this.line(row)));
-    this.keys = new Roving([...this.body.querySelectorAll("button")], null, UP_AND_DOWN);
+    this.keys = new Roving([...this.body.querySelectorAll("button")], UP_AND_DOWN);
     this.select(this.selected);
     const shown = Math.min(rows.length, this.limit);
     this.told.textContent = `${grouped(shown)} of ${grouped(this.rows.length)} shown`;
@@ -66,10 +66,16 @@ class SortedTable {
 
   select(trial) {
     this.selected = trial;
-    for (const button of this.keys.items) button.setAttribute("aria-expanded", Number(button.dataset.trial) === trial);
+    const found = this.buttonOf(trial);
+    if (found) this.keys.stopAt(found);
+    for (const button of this.keys.items) button.setAttribute("aria-expanded", button === found);
   }
 
   focus(trial) {
-    (this.keys.items.find((button) => Number(button.dataset.trial) === trial) ?? this.filter).focus();
+    (this.buttonOf(trial) ?? this.filter).focus();
+  }
+
+  buttonOf(trial) {
+    return this.keys.items.find((button) => button.dataset.trial === String(trial));
   }
 }
