@@ -1,4 +1,4 @@
-// A picture of points: axes, error bars, a line; points are hovered over, clicked, and reached by keys from left to right.
+// A picture of points: axes, error bars, a line; points are hovered over, clicked, and reached by keys.
 
 const SHAPES = {
   circle: (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0Z`,
@@ -43,7 +43,8 @@ function scaleOf(axis, values, from, to) {
   const place = (value) => from + ((bend(value) - low) / (high - low)) * (to - from);
   const count = Math.abs(to - from) / PER_TICK;
   const ticks = axis.log ? logTicks(Math.exp(low), Math.exp(high), count) : linearTicks(low, high, count);
-  return {place, ticks: axis.isWhole ? ticks.filter(Number.isInteger) : ticks, low: axis.log ? Math.exp(low) : low, high: axis.log ? Math.exp(high) : high};
+  return {place, ticks: axis.isWhole ? ticks.filter(Number.isInteger) : ticks,
+    low: axis.log ? Math.exp(low) : low, high: axis.log ? Math.exp(high) : high};
 }
 
 const charts = [];

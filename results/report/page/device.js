@@ -18,8 +18,9 @@ function lookOf(row) {
 }
 
 function networkTip(row) {
-  const lines = [`trial ${row.trial}, ${place(row)}`, `accuracy ${row.bySupernet ? "by the supernet " : ""}${interval(row, "accuracy", percent)}`,
-    `step ${interval(row, "step_time_ratio", ratio)}, ${short(row.params)} params`, `reward ${interval(row, "reward", fourDigits)}`];
+  const by = row.bySupernet ? " by the supernet" : "";
+  const lines = [`trial ${row.trial}, ${place(row)}`, `accuracy${by} ${interval(row, "accuracy", percent)}`,
+    `step ${interval(row, "step_time_ratio", ratio)}, ${short(row.params)} params`, `reward${by} ${interval(row, "reward", fourDigits)}`];
   if (known(row.alone_accuracy)) lines.push(`trained alone ${percent(row.alone_accuracy)}`);
   return lines;
 }
