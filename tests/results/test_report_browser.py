@@ -5,6 +5,7 @@ import base64
 import io
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
     """Opens the report of a run of these trials from its file; nothing may be said on the console, or be loaded."""
 
-    from selenium.webdriver.support.ui import WebDriverWait
-
     def call(trials: list[TrialResult], *, width: int = 1200, **config: Any) -> Any:
         folder = tmp_path / "run"
         with RunWriter.create(folder, config=config, objective=Objective(reference_params=2000)):
@@ -86,11 +85,7 @@ def opened(browser: Any, tmp_path: Path) -> Iterator[Open]:
         address = (folder / "report.html").as_uri()
         browser.get(address)
         # Of a large file the driver may come back before its script has run.
-        WebDriverWait(browser, 30).until(
-            lambda _: browser.execute_script(
-                "return document.URL === arguments[0] && document.readyState === 'complete'", address
-            )
-        )
+        wait(browser, "return document.URL === arguments[0] && document.readyState === 'complete'", address)
         return browser
 
     yield call
@@ -107,6 +102,12 @@ def few() -> list[TrialResult]:
         make_trial(5, accuracy=0.9, step_time_ratio=8.0),
         make_trial(6, status=TrialStatus.FAILED, reason=HOSTILE),
     ]
+
+
+def wait(browser: Any, script: str, *arguments: str) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 30).until(lambda _: browser.execute_script(script, *arguments))
 
 
 def keys() -> Any:
@@ -244,7 +245,7 @@ def test_a_command_is_copied(opened: Open) -> None:
     browser = opened(few())
     focus(browser, ".network .copying button")
     press("ENTER")(browser)
-    assert texts(browser, ".copying [role='status']")[0] == "copied"
+    wait(browser, "return document.querySelector('.copying [role=status]').innerText === 'copied'")
     field = browser.find_element("css selector", ".networks input")
     browser.execute_script("arguments[0].focus()", field)
     field.send_keys(keys().CONTROL, "v")
@@ -252,7 +253,8 @@ def test_a_command_is_copied(opened: Open) -> None:
 
 
 def test_paper_shows_all_of_it_black_on_white(opened: Open) -> None:
-    browser = opened([*few(), make_trial(7, device="d" * 200)], data={"summary": "s" * 300})
+    deep = replace(make_arch(), stages=make_arch().stages * 9)
+    browser = opened([*few(), make_trial(7, arch=deep), make_trial(8, device="d" * 200)], data={"summary": "s" * 300})
     media = {"media": "print", "features": [{"name": "prefers-color-scheme", "value": "dark"}]}
     browser.execute_script(f"addEventListener('beforeprint', () => {{ window.folded = {NUM_FOLDED}; }})")
     folded = browser.execute_script(f"return {NUM_FOLDED}")
