@@ -23,7 +23,7 @@ __all__ = ["GENERATOR", "report_html"]
 GENERATOR = "trainaware-nas report"
 """What the page says made it, in its first bytes."""
 PAGE = Path(__file__).parent / "page"
-SCRIPTS = ("format.js", "chart.js", "table.js", "network.js", "device.js", "page.js")
+SCRIPTS = ("format.js", "keys.js", "chart.js", "table.js", "network.js", "device.js", "page.js")
 
 
 def report_html(run: Run, shown_as: str, *, now: datetime | None = None) -> str:

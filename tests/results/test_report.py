@@ -177,7 +177,7 @@ def test_a_run_without_a_network_says_so(tmp_path: Path, new_run: NewRun, object
     assert "no trial has ended" in page.words
     assert page.data["devices"] == []
     failed = [make_trial(0, status=TrialStatus.DIVERGED)]
-    assert "all 1 trials failed" in Page(report_html(Run(new_run(*failed, name="failed")), "run")).words
+    assert "its one trial failed" in Page(report_html(Run(new_run(*failed, name="failed")), "run")).words
     with RunWriter.create(
         tmp_path / "limited", config={}, objective=objective, limits=Limits(min_accuracy=0.9)
     ) as writer:
@@ -189,9 +189,7 @@ def test_a_run_without_a_network_says_so(tmp_path: Path, new_run: NewRun, object
 def test_a_run_that_goes_on_says_so(tmp_path: Path, objective: Objective) -> None:
     with RunWriter.create(tmp_path / "run", config={}, objective=objective) as writer:
         writer.append(make_trial(0))
-        assert (
-            "Architecture search, running : 1 trials on record" in Page(report_html(Run(tmp_path / "run"), "x")).words
-        )
+        assert "Architecture search, running : 1 trial on record" in Page(report_html(Run(tmp_path / "run"), "x")).words
     assert "It goes on" not in Page(report_html(Run(tmp_path / "run"), "x")).words
 
 

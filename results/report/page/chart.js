@@ -43,15 +43,29 @@ function scaleOf(axis, values, from, to) {
   const place = (value) => from + ((bend(value) - low) / (high - low)) * (to - from);
   const count = Math.abs(to - from) / PER_TICK;
   const ticks = axis.log ? logTicks(Math.exp(low), Math.exp(high), count) : linearTicks(low, high, count);
-  return {place, ticks, low: axis.log ? Math.exp(low) : low, high: axis.log ? Math.exp(high) : high};
+  return {place, ticks: axis.isWhole ? ticks.filter(Number.isInteger) : ticks,
+    low: axis.log ? Math.exp(low) : low, high: axis.log ? Math.exp(high) : high};
 }
 
-// spec: label; x and y as {name, value(point), low(point), high(point), log, format(value)}; points with shape, look
-// and, where keys reach them, isKey; line: points in order; diagonal; tip(point): lines of text; open(point).
+const charts = [];
+
+// spec: label; x and y as {name, value(point), low(point), high(point), log, isWhole, format(value)}; points with trial,
+// shape, look and isMain; isReached(point): by keys, where not all are; line: points in order; diagonal; tip(point):
+// lines of text; open(point) in the element that has the id `opens`.
 class Chart {
   constructor(host, spec) {
     this.host = host;
-    this.tip = el("div", {class: "tip", role: "status", hidden: ""});
+    // A mark that has the focus says the same by its label.
+    this.tip = el("div", {class: "tip", "aria-hidden": "true", hidden: ""});
+    charts.push(this);
+    // At the host: a picture that listens to the focus is a stop of the Tab key itself.
+    fill(host, {on: {
+      focusin: ({target}) => {
+        this.keys.stopAt(target);
+        this.show(this.of(target));
+      },
+      focusout: () => this.hide(),
+    }}, []);
     this.update(spec);
     let width = host.clientWidth;
     new ResizeObserver(() => {
@@ -65,9 +79,9 @@ class Chart {
     this.draw();
   }
 
-  draw() {
+  draw(width = Math.max(280, this.host.clientWidth)) {
     const {spec} = this;
-    const [width, height] = [Math.max(280, this.host.clientWidth), spec.height ?? 400];
+    const height = spec.height ?? 400;
     const points = spec.points.filter((point) => known(spec.x.value(point)) && known(spec.y.value(point)));
     const ends = (axis) => points.flatMap((point) => [axis.value(point), axis.low?.(point), axis.high?.(point)])
       .filter((value) => known(value) && (!axis.log || value > 0));
@@ -83,11 +97,13 @@ class Chart {
     if (spec.diagonal) root.append(this.polyline([this.x.low, this.x.high]
       .map((value) => ({x: this.x.place(value), y: this.y.place(value)})), "diagonal"));
     root.append(...this.placed.filter(({point}) => point.bars).map((placed) => this.bars(placed)));
-    const marks = this.placed.map((placed) => this.mark(placed));
-    this.keys = this.placed.map(({point}, number) => point.isKey ? marks[number] : null).filter(known);
-    this.keys[0]?.setAttribute("tabindex", "0");
+    for (const placed of this.placed) placed.mark = this.mark(placed);
+    const reached = this.placed.filter(({point}) => this.isReached(point)).sort((a, b) => a.x - b.x || b.y - a.y);
+    const focused = this.of(document.activeElement)?.point.trial;
+    this.keys = new Roving(reached.map(({mark}) => mark), ANY_ARROW);
+    this.byMark = new Map(reached.map((placed) => [placed.mark, placed]));
     this.ring = svg("path", {class: "ring", d: SHAPES.circle(11), hidden: ""});
-    root.append(...marks);
+    root.append(...this.placed.map(({mark}) => mark));
     if (spec.line) root.append(this.polyline(spec.line.map((point) =>
       ({x: this.x.place(spec.x.value(point)), y: this.y.place(spec.y.value(point))})), "line"));
     root.append(this.ring);
@@ -98,6 +114,11 @@ class Chart {
     this.host.replaceChildren(root, this.tip);
     this.root = root;
     this.select(this.selected);
+    if (known(focused)) this.focus(focused);
+  }
+
+  of(mark) {
+    return this.byMark?.get(mark);
   }
 
   axes(width, height) {
@@ -136,11 +157,15 @@ class Chart {
   mark({point, x, y}) {
     const isMany = this.placed.length > MANY && point.shape === "circle";
     const attributes = {class: `mark ${point.look}${isMany ? " is-many" : ""}`,
-      d: SHAPES[point.shape](point.isKey ? 5 : isMany ? 2.5 : 4),
+      d: SHAPES[point.shape](point.isMain ? 5 : isMany ? 2.5 : 4),
       transform: `translate(${x.toFixed(1)},${y.toFixed(1)})`};
-    if (!point.isKey) return svg("path", attributes);
-    return svg("path", {...attributes, tabindex: "-1", role: "button", "aria-label": this.spec.tip(point).join(", "),
-      on: {focus: () => this.show(this.placed.find((placed) => placed.point === point)), blur: () => this.hide()}});
+    if (!this.isReached(point)) return svg("path", attributes);
+    return svg("path", {...attributes, tabindex: "-1", "aria-label": this.spec.tip(point).join(", "),
+      role: this.spec.open ? "button" : "img", "aria-controls": this.spec.opens});
+  }
+
+  isReached(point) {
+    return this.spec.isReached?.(point) ?? true;
   }
 
   nearest(event) {
@@ -150,7 +175,7 @@ class Chart {
     let [found, least] = [null, NEAR];
     for (const placed of this.placed) {
       // Of points near each other, one of the front is meant rather than one it dominates.
-      const distance = Math.hypot(placed.x - x, placed.y - y) - (placed.point.isKey ? 3 : 0);
+      const distance = Math.hypot(placed.x - x, placed.y - y) - (placed.point.isMain ? 3 : 0);
       if (distance < least) [found, least] = [placed, distance];
     }
     return found;
@@ -168,18 +193,14 @@ class Chart {
   }
 
   key(event) {
-    const now = this.keys.indexOf(document.activeElement);
-    if (now < 0) return;
-    const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-    if (event.key === "Enter" || event.key === " ")
-      this.spec.open?.(this.placed.filter(({point}) => point.isKey)[now].point);
-    else if (event.key === "Escape") this.hide();
-    else if (step) {
-      const next = this.keys[(now + step + this.keys.length) % this.keys.length];
-      this.keys.forEach((key) => key.setAttribute("tabindex", key === next ? "0" : "-1"));
-      next.focus();
-    } else return;
-    event.preventDefault();
+    this.keys.key(event);
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.spec.open?.(this.of(event.target).point);
+    } else if (event.key === "Escape" && !this.tip.hidden) {
+      event.stopPropagation();
+      this.hide();
+    }
   }
 
   show({point, x, y}) {
@@ -200,6 +221,12 @@ class Chart {
     const found = known(trial) && this.placed.find(({point}) => point.trial === trial);
     this.ring.toggleAttribute("hidden", !found);
     if (found) this.ring.setAttribute("transform", `translate(${found.x},${found.y})`);
+    if (found && this.isReached(found.point)) this.keys.stopAt(found.mark);
+    if (this.spec.open) this.keys.items.forEach((mark) => mark.setAttribute("aria-expanded", this.of(mark) === found));
+  }
+
+  focus(trial) {
+    (this.keys.items.find((mark) => this.of(mark).point.trial === trial) ?? this.keys.stop)?.focus();
   }
 }
 

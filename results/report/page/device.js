@@ -18,14 +18,16 @@ function lookOf(row) {
 }
 
 function networkTip(row) {
-  const lines = [`trial ${row.trial}, ${place(row)}`, `accuracy ${interval(row, "accuracy", percent)}`,
-    `step ${interval(row, "step_time_ratio", ratio)}, ${short(row.params)} params`, `reward ${interval(row, "reward", fourDigits)}`];
+  const by = row.bySupernet ? " by the supernet" : "";
+  const lines = [`trial ${row.trial}, ${place(row)}`, `accuracy${by} ${interval(row, "accuracy", percent)}`,
+    `step ${interval(row, "step_time_ratio", ratio)}, ${short(row.params)} params`, `reward${by} ${interval(row, "reward", fourDigits)}`];
   if (known(row.alone_accuracy)) lines.push(`trained alone ${percent(row.alone_accuracy)}`);
   return lines;
 }
 
-function frontChart(host, rows, open) {
-  const usual = [axis("accuracy", "accuracy", percent), axis("reward", "reward", short)];
+function frontChart(host, rows, opens, open) {
+  const by = rows.some((row) => row.bySupernet) ? " by the supernet" : "";
+  const usual = [axis(`accuracy${by}`, "accuracy", percent), axis(`reward${by}`, "reward", short)];
   const alone = [axis("accuracy, trained alone", "alone_accuracy", percent), axis("reward, trained alone", "alone_reward", short)];
   const ys = rows.some((row) => known(row.alone_accuracy)) ? [...usual, ...alone] : usual;
   const xs = [axis("step time (× the reference network's)", "step_time_ratio", short, true),
@@ -33,9 +35,9 @@ function frontChart(host, rows, open) {
   const kinds = rows.map(lookOf);
   const order = ["other", "confirmed", "front", "best"];
   const points = rows.map((row, number) => Object.assign(row, LOOKS[kinds[number]],
-    {isKey: row.front || row.best, bars: kinds[number] !== "other"}))
+    {isMain: row.front || row.best, bars: kinds[number] !== "other"}))
     .sort((a, b) => order.indexOf(lookOf(a)) - order.indexOf(lookOf(b)) || b.accuracy - a.accuracy);
-  const spec = {label: "Networks", x: xs[0], y: ys[0], points, tip: networkTip, open};
+  const spec = {label: "Networks", x: xs[0], y: ys[0], points, tip: networkTip, isReached: (row) => row.isMain, open, opens};
   const picture = el("div", {class: "picture"});
   host.replaceChildren(el("div", {class: "controls"},
     chooser("up:", ys, (y) => chart.update({...chart.spec, y})), chooser("across:", xs, (x) => chart.update({...chart.spec, x}))),
@@ -64,6 +66,7 @@ function tableColumns(rows) {
     column("step time", "of the reference network's", "step_time_ratio", ratio),
     column("params", "trainable parameters", "params", grouped),
     column("MACs", "multiply-adds of one image", "macs", short),
+    ...kind ? [column("supernet's reward", "reward by the supernet's accuracy", "reward", fourDigits)] : [],
     column(kind ? "reward alone" : "reward", "what the search maximised", `${kind}reward`, fourDigits),
     column("trainings", "how many confirm it", `${kind}num_trainings`,
       (count, row) => row[`${kind}confirmed`] ? `${count} ×` : "–", {value: (row) => row[`${kind}confirmed`] ? row[`${kind}num_trainings`] : null}),
@@ -92,7 +95,7 @@ function progressChart(host, trials) {
     if (high && trial.reward <= high.reward) return line;
     return [...line, ...(high ? [{...high, trial: trial.trial, ended_s: trial.ended_s}] : []), trial];
   }, []);
-  const xs = [{name: "trial", value: ({trial}) => trial, format: short, field: "trial"},
+  const xs = [{name: "trial", value: ({trial}) => trial, format: grouped, field: "trial", isWhole: true},
     {name: "minutes", value: ({ended_s}) => ended_s / 60, format: short, field: "ended_s"}];
   const y = {name: "reward", value: ({reward}) => reward, format: short};
   const drawn = (x) => {
@@ -106,8 +109,11 @@ function progressChart(host, trials) {
   const used = new Set(trials.map(kindOf));
   host.replaceChildren(el("div", {class: "controls"}, chooser("across:", xs, (x) => chart.update(drawn(x)))), picture,
     legend(Object.entries(kinds).filter(([kind]) => used.has(kind)).map(([, look]) => look)),
-    el("p", {class: "hint"}, "The line is the best so far within the limits. Single trainings that look best are too high on average: "
-      + "that is why the best are trained again."));
+    el("p", {class: "hint"}, judged
+      ? "The line is the best so far by the supernet, within the limits. Rewards of trainings are another measure: that they lie "
+        + "higher or lower does not say that the search was wrong."
+      : "The line is the best so far within the limits. Single trainings that look best are too high on average: that is "
+        + "why the best are trained again."));
   const chart = new Chart(picture, drawn(xs[0]));
 }
 
@@ -119,6 +125,37 @@ function predictedChart(host, trials) {
     tip: (trial) => [`trial ${trial.trial}`, `predicted ${ratio(trial.step_time_predicted)}`, `measured ${ratio(trial.step_time_ratio)}`]});
 }
 
+function showNetworks(at, rows, shared) {
+  const panel = at("network");
+  let back = null;
+  const close = () => {
+    const isInside = panel.contains(document.activeElement);
+    panel.replaceChildren(el("p", {class: "empty"}, "No network is open."));
+    panel.setAttribute("aria-label", "No network");
+    [chart, table].forEach((one) => one.select(null));
+    if (isInside) back();
+  };
+  const open = (row, from) => {
+    back = () => from.focus(row.trial);
+    showNetwork(panel, row, shared, close);
+    [chart, table].forEach((one) => one.select(row.trial));
+  };
+  const chart = frontChart(at("front"), rows, panel.id, (row) => open(row, chart));
+  const columns = tableColumns(rows);
+  const table = new SortedTable(at("networks"), {columns, label: "networks", opens: panel.id,
+    rows: [...rows].sort((a, b) => b.reward - a.reward || a.trial - b.trial),
+    sortedBy: columns.find(({name}) => name.startsWith("reward")),
+    open: (row) => {
+      open(row, table);
+      panel.scrollIntoView({block: "start"});
+      panel.focus({preventScroll: true});
+    }});
+  for (const host of [at("front"), panel, at("networks")]) host.addEventListener("keydown", ({key, target}) => {
+    if (key === "Escape" && !target.matches("input, select")) close();
+  });
+  open(rows.find((row) => row.best) ?? rows[0], chart);
+}
+
 function showDevice(host, device, shared) {
   const trials = unpacked(device.trials);
   const bySupernet = trials.some(({weights}) => weights === "supernet");
@@ -128,22 +165,7 @@ function showDevice(host, device, shared) {
     row.searched = `trial ${row.trial} ${row.place} ${row.confirmed || row.alone_confirmed ? "confirmed" : ""} ${row.tied || row.alone_tied ? "tied" : ""} ${row.short}`.toLowerCase();
   }
   const at = (name) => host.querySelector(`.${name}`);
-  if (rows.length) {
-    const panel = at("network");
-    const open = (row) => {
-      showNetwork(panel, row, shared);
-      chart.select(row.trial);
-    };
-    const chart = frontChart(at("front"), rows, open);
-    const columns = tableColumns(rows);
-    new SortedTable(at("networks"), {columns, rows, label: "networks", sortedBy: columns.find(({name}) => name.startsWith("reward")),
-      open: (row) => {
-        open(row);
-        panel.scrollIntoView({block: "start"});
-        panel.focus({preventScroll: true});
-      }});
-    open(rows.find((row) => row.best) ?? rows[0]);
-  }
+  if (rows.length) showNetworks(at, rows, shared);
   progressChart(at("progress"), trials);
   if (at("predicted")) predictedChart(at("predicted"), trials);
 }

@@ -14,8 +14,9 @@ function short(value) {
 }
 
 function interval(row, name, format) {
-  const [low, high] = [row[`${name}_low`], row[`${name}_high`]];
-  return known(low) && known(high) ? `${format(row[name])} (${format(low)} to ${format(high)})` : format(row[name]);
+  const [low, high] = ["low", "high"].map((end) => row[`${name}_${end}`]);
+  const bare = (value) => format(value).replace(/ [%×]$/, "");
+  return known(low) && known(high) ? `${format(row[name])} (${bare(low)} to ${bare(high)})` : format(row[name]);
 }
 
 function chance(value) {

@@ -37,7 +37,7 @@ function drawing(row, allParts, imageSize) {
     el("td", {}, part.op === "linear" ? "–" : `${part.output_size}×${part.output_size}`),
     el("td", {}, short(part.params)), el("td", {}, short(part.macs))));
   const heads = ["part", "layers", "what each is", "output", "params", "MACs"];
-  return el("div", {class: "scroll"}, el("table", {class: "drawing"},
+  return el("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "drawing"}, el("table", {class: "drawing"},
     el("caption", {}, `From an image of ${imageSize}×${imageSize} pixels down to the classes`),
     el("thead", {}, el("tr", {}, ...heads.map((name) => el("th", {scope: "col"}, name)))), el("tbody", {}, ...lines)));
 }
@@ -77,15 +77,40 @@ function figures(row) {
 }
 
 function place(row) {
-  if (row.best) return "the best reward";
-  return row.front ? "on the front" : "not on the front";
+  const told = row.front ? "on the front" : "not on the front";
+  return row.best ? `the best reward, ${told}` : told;
 }
 
-function showNetwork(host, row, {parts, imageSize, commands}) {
-  const typed = commands.map(({told, before, after}) =>
-    el("li", {}, told, el("code", {class: "command"}, `${before}${row.trial}${after}`)));
+// Words are not broken at their hyphens: a line that ends on "--" is misread.
+function command(text) {
+  const words = text.split(" ").flatMap((word) => [" ", el("span", {class: "word"}, word)]);
+  return el("code", {class: "command"}, ...words.slice(1));
+}
+
+function copying(code, told) {
+  const said = el("span", {role: "status"});
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      said.textContent = "copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+      said.textContent = "selected: copy it with your browser";
+    }
+  };
+  return el("span", {class: "copying"},
+    el("button", {type: "button", "aria-label": `Copy: ${told}`, on: {click: copy}}, "Copy"), " ", said);
+}
+
+function showNetwork(host, row, {parts, imageSize, commands}, close) {
+  const typed = commands.map(({told, before, after}) => {
+    const code = command(`${before}${row.trial}${after}`);
+    return el("li", {}, `${told} `, copying(code, told), code);
+  });
+  host.setAttribute("aria-label", `Network of trial ${row.trial}`);
   host.replaceChildren(
     el("h3", {}, `Trial ${row.trial}`, el("span", {class: "badge"}, place(row))),
+    el("button", {type: "button", class: "close", on: {click: close}}, "Close"),
     el("p", {class: "short"}, el("code", {}, row.short)),
     figures(row), el("h4", {}, "Drawing"), drawing(row, parts, imageSize), opLegend(),
     el("h4", {}, "What to type next"), el("ul", {class: "commands"}, ...typed));
