@@ -18,7 +18,7 @@ _COMMENT = re.compile(r"<!-- (?:not run: (?P<reason>.+)|run(?P<long> long)?(?: w
 @dataclass(frozen=True, kw_only=True)
 class Block:
     """A fenced block. `title` is the file that it is; `options` are added to its commands when they are run, which
-    they are not where there is a reason (`not_run`); `long` ones are run by `make faults` alone."""
+    they are not where there is a reason (`not_run`); `long` ones are run by `make long` alone."""
 
     where: str
     language: str
