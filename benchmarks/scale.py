@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def make(arguments: argparse.Namespace) -> None:
                 if len(writer.trials) % (num_trials // 5) == 0:
                     marks.append((len(writer.trials), time.perf_counter(), time.process_time()))
             writer.write_summary(wall_s=loop.keeper.budget.amount, budget=config.budget, stop_reason=loop.stop_reason)
-        for (first, wall, cpu), (last, later, cpu_later) in zip(marks, marks[1:], strict=False):
+        for (first, wall, cpu), (last, later, cpu_later) in pairwise(marks):
             n = last - first
             print(
                 f"{num_trials} trials: {first} to {last}: driver {1e3 * (cpu_later - cpu) / n:.2f} ms CPU, "
@@ -165,7 +166,9 @@ def proposals(folder: Path, name: str) -> dict[str, Any]:
     start = time.perf_counter()
     sampler.recover(history_events(run.history, plan.space, folder=folder))
     told: dict[str, Any] = {"recover_s": time.perf_counter() - start, "ask_s": []}
-    outcome = next(event.outcome for event in history_events(run.history, plan.space, folder=folder) if hasattr(event, "outcome"))
+    outcome = next(
+        event.outcome for event in history_events(run.history, plan.space, folder=folder) if hasattr(event, "outcome")
+    )
     for _ in range(ASKS):
         start = time.perf_counter()
         candidate = sampler.ask()
