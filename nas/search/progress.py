@@ -19,8 +19,8 @@ from results import Network, TrialResult, TrialStatus, Weights, best_network, ne
 
 __all__ = ["Progress"]
 
-LOOK_SHARE = 50
-"""A look at fronts and best networks is followed by so many times its length without one."""
+LONG_LOOK_S, RESTS_FOR = 0.1, 50
+"""A look at fronts and best networks that takes longer is followed by so many times its length without one."""
 ALONE = {Weights.OWN: "alone", Weights.INHERITED: "from the supernet's weights"}
 
 
@@ -87,10 +87,10 @@ class Progress:
 
     def _look(self, loop: SearchLoop) -> None:
         """Fronts and best networks anew, where there are more trials: asked for only as often as the line is drawn."""
-        begun = time.monotonic()
         trials = list(loop.writer.trials)
-        if len(trials) == self._num_seen or begun < self._look_after:
+        if len(trials) == self._num_seen or time.monotonic() < self._look_after:
             return
+        begun = time.thread_time()
         self._num_failed += sum(
             trial.status not in (TrialStatus.OK, TrialStatus.PRUNED) for trial in trials[self._num_seen :]
         )
@@ -99,7 +99,8 @@ class Progress:
         self._fronts = [len(pareto_front(networks)) for networks in found]
         self._bests = [best for networks in found if (best := best_network(networks)) is not None]
         # Of thousands of trials a look takes a second, in which nothing is started.
-        self._look_after = begun + LOOK_SHARE * (time.monotonic() - begun)
+        seconds = time.thread_time() - begun
+        self._look_after = time.monotonic() + RESTS_FOR * seconds if seconds > LONG_LOOK_S else 0.0
 
     def __rich__(self) -> Text:
         loop = self._loop
