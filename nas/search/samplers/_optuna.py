@@ -96,15 +96,34 @@ class OptunaSampler(Sampler[T]):
         return [outcome.accuracy, outcome.step_time, float(costs.params)]
 
 
+class _KnowsItsSpace:
+    """Every trial has every decision: Optuna need not look through all trials for those that they share."""
+
+    known: dict[str, optuna.distributions.BaseDistribution]
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, optuna.distributions.BaseDistribution]:
+        return {name: known for name, known in sorted(self.known.items()) if not known.single()}
+
+
+class _TPE(_KnowsItsSpace, optuna.samplers.TPESampler):
+    pass
+
+
+class _NSGAII(_KnowsItsSpace, optuna.samplers.NSGAIISampler):
+    pass
+
+
 class TPESampler(OptunaSampler[T]):
     """Tree-structured Parzen estimator (Optuna's, multivariate, running trials counted as bad)."""
 
     START_UP_TRIALS: ClassVar[int] = 16
 
     def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=self.START_UP_TRIALS, multivariate=True, constant_liar=True
-        )
+        sampler = _TPE(seed=seed, n_startup_trials=self.START_UP_TRIALS, multivariate=True, constant_liar=True)
+        sampler.known = self._distributions
+        return sampler
 
 
 class NSGA2Sampler(OptunaSampler[T]):
@@ -122,4 +141,6 @@ class NSGA2Sampler(OptunaSampler[T]):
         self._running[candidate.index] = trial.number, candidate.decisions
 
     def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        return optuna.samplers.NSGAIISampler(seed=seed, population_size=self.POPULATION)
+        sampler = _NSGAII(seed=seed, population_size=self.POPULATION)
+        sampler.known = self._distributions
+        return sampler
