@@ -1,6 +1,7 @@
 """What a search asked its sampler for, in order: with the order of trials.jsonl, all that is needed to replay it."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
@@ -49,9 +50,9 @@ class Ask:
 def in_order(asks: Iterable[Ask], trials: Sequence[TrialResult]) -> Iterator[Ask | TrialResult]:
     """Asks and trials (in the order of their file) as they followed each other; a trial without an ask, as in a run of
     an older version, stands alone."""
-    waiting = list(asks)
+    waiting = deque(asks)
     for number, trial in enumerate(trials):
         while waiting and waiting[0].after <= number:
-            yield waiting.pop(0)
+            yield waiting.popleft()
         yield trial
     yield from waiting

@@ -1,5 +1,6 @@
 """Files of one JSON record a line, as a run's folder has them: read whole, within bounds, a torn end told."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +35,19 @@ def read_lines(path: Path, parse: Callable[[str], T]) -> LinesFile[T]:
         RunError: for any other damage, naming the line.
     """
     data = read_bounded(path, MAX_FILE_BYTES)
-    *lines, tail = data.split(b"\n")
-    records = [_parse_line(path, number, line, parse) for number, line in enumerate(lines, start=1) if line.strip()]
+    records: list[T] = []
     num_bytes, lacks_newline, torn = len(data), False, None
-    if tail:
+    for number, line in enumerate(io.BytesIO(data), start=1):
+        if line.endswith(b"\n"):
+            if line.strip():
+                records.append(_parse_line(path, number, line[:-1], parse))
+            continue
         try:
-            records.append(_parse_line(path, len(lines) + 1, tail, parse))
+            records.append(_parse_line(path, number, line, parse))
             lacks_newline = True
         except RunError:
-            num_bytes -= len(tail)
-            torn = f"{path}, line {len(lines) + 1}: cut off after {len(tail)} bytes, left out"
+            num_bytes -= len(line)
+            torn = f"{path}, line {number}: cut off after {len(line)} bytes, left out"
     return LinesFile(records=tuple(records), num_bytes=num_bytes, lacks_newline=lacks_newline, torn=torn)
 
 

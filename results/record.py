@@ -6,7 +6,7 @@ reward poisons a sampler, and an infinite accuracy would sit on every Pareto fro
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -227,7 +227,8 @@ class TrialResult:
 
     def to_json(self) -> str:
         """This record on one line."""
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+        plain = {**vars(self), "arch": self.arch.to_dict()}
+        return json.dumps(plain, separators=(",", ":"), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:

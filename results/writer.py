@@ -75,6 +75,10 @@ class RunWriter:
         self.notes = ()
         self.trials = []
         self.asks = []
+        self._asked: set[int] = set()
+        self._trained: set[int] = set()
+        self._ok: dict[tuple[str, int], int] = {}
+        self._last_index = -1
         self._lock = lock
         self._files: dict[str, AppendFile] = {}
 
@@ -142,7 +146,10 @@ class RunWriter:
             if run.config["schema_version"] != SCHEMA_VERSION:
                 own = {"schema_version": SCHEMA_VERSION, WITHOUT_ASKS: run.num_without_asks}
                 writer._write_config({**run.config, **own})
-            writer.trials, writer.asks = list(run.trials_file.records), list(run.asks_file.records)
+            for trial in run.trials_file.records:
+                writer._add_trial(trial)
+            for ask in run.asks_file.records:
+                writer._add_ask(ask)
             for name, found in ((TRIALS, run.trials_file), (ASKS, run.asks_file)):
                 writer._files[name] = AppendFile(folder / name, keep=found.num_bytes)
                 if found.lacks_newline:
@@ -156,11 +163,19 @@ class RunWriter:
     @property
     def next_index(self) -> int:
         """The number that no trial has yet, nor was asked for, and all later ones are above."""
-        return max(self._taken, default=-1) + 1
+        return self._last_index + 1
 
-    @property
-    def _taken(self) -> set[int]:
-        return {trial.index for trial in self.trials} | {ask.index for ask in self.asks}
+    def _add_trial(self, trial: TrialResult) -> None:
+        self.trials.append(trial)
+        self._trained.add(trial.index)
+        self._last_index = max(self._last_index, trial.index)
+        if trial.ok:
+            self._ok.setdefault((trial.key, trial.repeat), trial.index)
+
+    def _add_ask(self, ask: Ask) -> None:
+        self.asks.append(ask)
+        self._asked.add(ask.index)
+        self._last_index = max(self._last_index, ask.index)
 
     @property
     def history(self) -> Iterator[Ask | TrialResult]:
@@ -175,11 +190,11 @@ class RunWriter:
             RunError: for an index that is taken.
             RunWriteError: where the disk does not take it.
         """
-        if index in self._taken:
+        if index in self._asked or index in self._trained:
             raise RunError(f"{self.folder}: trial {index} was asked for already")
         ask = Ask(index=index, decisions=decisions, after=len(self.trials))
         self._append(ASKS, ask.to_json())
-        self.asks.append(ask)
+        self._add_ask(ask)
 
     def _append(self, name: str, line: str) -> None:
         if name not in self._files:
@@ -193,16 +208,16 @@ class RunWriter:
             RunError: for an index that is taken, or a second `ok` of one network with the same `repeat`.
             RunWriteError: where the disk does not take it; the trial is then not recorded.
         """
-        for known in self.trials:
-            if known.index == trial.index:
-                raise RunError(f"{self.folder}: index {trial.index} is taken")
-            if known.ok and trial.ok and (known.key, known.repeat) == (trial.key, trial.repeat):
-                raise RunError(
-                    f"{self.folder}: trial {trial.index} measures the network of trial {known.index} once more, and "
-                    f"must then differ from it in repeat, got {trial.repeat} for both"
-                )
+        if trial.index in self._trained:
+            raise RunError(f"{self.folder}: index {trial.index} is taken")
+        known = self._ok.get((trial.key, trial.repeat)) if trial.ok else None
+        if known is not None:
+            raise RunError(
+                f"{self.folder}: trial {trial.index} measures the network of trial {known} once more, and must then "
+                f"differ from it in repeat, got {trial.repeat} for both"
+            )
         self._append(TRIALS, trial.to_json())
-        self.trials.append(trial)
+        self._add_trial(trial)
 
     def update_config(self, **changes: Any) -> None:
         """Replace fields of config.json (a larger budget of a resumed run, say)."""

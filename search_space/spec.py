@@ -7,7 +7,7 @@ two descriptions exactly where they describe the same network, layer by layer.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
@@ -95,6 +95,11 @@ class StageSpec:
         check_integer("StageSpec", "depth", self.depth, 1, MAX_DEPTH)
         check_integer("StageSpec", "stride", self.stride, 1, 8)
         object.__setattr__(self, "se_ratio", float(self.se_ratio) + 0.0)  # -0.0 is 0.0, also in the key
+
+    @property
+    def layer(self) -> tuple[str, int, int, int, float]:
+        """What its layers are, however many and at whatever stride."""
+        return self.op, self.width, self.kernel, self.expansion, self.se_ratio
 
     def __str__(self) -> str:
         op = OPS[self.op]
@@ -223,20 +228,28 @@ class ArchSpec:
             if stage.op == "identity":
                 if stage.stride == 1 and stage.width == channels:
                     continue
-                stage = replace(stage, depth=1)
+                if stage.depth > 1:
+                    stage = replace(stage, depth=1)
             channels = stage.width
-            if stages and replace(stages[-1], depth=1, stride=1) == replace(stage, depth=1):
+            if stages and stage.stride == 1 and stages[-1].layer == stage.layer:
                 depth = stages[-1].depth + stage.depth
                 stages[-1] = replace(stages[-1], depth=min(depth, MAX_DEPTH))
                 if depth > MAX_DEPTH:
                     stages.append(replace(stage, depth=depth - MAX_DEPTH))
             else:
                 stages.append(stage)
-        return replace(self, stages=tuple(stages) or (replace(self.stages[-1], depth=1),))
+        found = tuple(stages) or (replace(self.stages[-1], depth=1),)
+        return self if found == self.stages else replace(self, stages=found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts = {"stem": {**vars(self.stem)}, "stages": [{**vars(each)} for each in self.stages]}
+        return {**own, **parts, "head": {**vars(self.head)}}
 
     def to_json(self) -> str:
         """This description on one line, keys sorted."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -110,6 +110,7 @@ class SearchLoop:
         self._weights = weights
         self._alone_s = 0.0
         self._confirmation: Confirmation | AloneConfirmation | None = None
+        self._picks: list[Candidate[ArchSpec]] = []
         self._exhausted: SpaceExhausted | None = None
         self._unconfirmed: str | None = None
         self._share = 1 - confirming.share
@@ -240,7 +241,8 @@ class SearchLoop:
         )
         since = self.writer.asks[-1].after if self.writer.asks else 0
         begun = sum(trial.repeat > 0 for trial in self.writer.trials[since:])
-        picked, searched = len(self._sampler.picks()), sum(not each.trial.repeat for each in self._running.values())
+        self._picks = self._sampler.picks()
+        picked, searched = len(self._picks), sum(not each.trial.repeat for each in self._running.values())
         confirmation = Confirmation.fitting(
             room, picked + searched, self._confirming, begun=begun, weights=self._weights
         )
@@ -261,8 +263,9 @@ class SearchLoop:
         if any(not each.trial.repeat for each in self._running.values()):
             return None
         self._share = 1
-        if picks := self._sampler.picks():
-            num_networks = min(self._confirming.alone, len(picks))
+        self._picks = self._sampler.picks()
+        if self._picks:
+            num_networks = min(self._confirming.alone, len(self._picks))
             self._confirmation = AloneConfirmation(num_networks=num_networks, repeat=self._confirming.repeat)
             self._again = [trial for trial in self._again if trial.repeat]
         return self.next()
@@ -279,7 +282,7 @@ class SearchLoop:
             self.writer.ask(candidate.index, candidate.decisions)
             self._next_index += 1
             return _Trial(candidate, repeat=0, weights=self._weights)
-        chosen = self._confirmation.next(self._sampler.picks(), self._trained)
+        chosen = self._confirmation.next(self._picks, self._trained)
         if chosen is None:
             raise SpaceExhausted(f"its best {self._confirmation.num_networks} networks were trained anew")
         picked, weights = chosen

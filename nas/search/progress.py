@@ -3,6 +3,7 @@
 All of it goes to stderr, so that a command's result stands alone on stdout.
 """
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +19,8 @@ from results import Network, TrialResult, TrialStatus, Weights, best_network, ne
 
 __all__ = ["Progress"]
 
+LONG_LOOK_S, RESTS_FOR = 0.1, 50
+"""A look at fronts and best networks that takes longer is followed by so many times its length without one."""
 ALONE = {Weights.OWN: "alone", Weights.INHERITED: "from the supernet's weights"}
 
 
@@ -30,7 +33,8 @@ class Progress:
         self._loop: SearchLoop | None = None
         self._now_s = 0.0
         self._told_of_interrupt = self._told_of_confirmation = False
-        self._num_seen = 0
+        self._num_seen = self._num_failed = 0
+        self._look_after = 0.0
         self._fronts: list[int] = []
         self._bests: list[Network] = []
 
@@ -84,20 +88,27 @@ class Progress:
     def _look(self, loop: SearchLoop) -> None:
         """Fronts and best networks anew, where there are more trials: asked for only as often as the line is drawn."""
         trials = list(loop.writer.trials)
-        if len(trials) == self._num_seen:
+        if len(trials) == self._num_seen or time.monotonic() < self._look_after:
             return
+        begun = time.thread_time()
+        self._num_failed += sum(
+            trial.status not in (TrialStatus.OK, TrialStatus.PRUNED) for trial in trials[self._num_seen :]
+        )
         self._num_seen = len(trials)
         found = networks_by_device(trials, loop.objective, loop.writer.limits).values()
         self._fronts = [len(pareto_front(networks)) for networks in found]
         self._bests = [best for networks in found if (best := best_network(networks)) is not None]
+        # Of thousands of trials a look takes a second, in which nothing is started.
+        seconds = time.thread_time() - begun
+        self._look_after = time.monotonic() + RESTS_FOR * seconds if seconds > LONG_LOOK_S else 0.0
 
     def __rich__(self) -> Text:
         loop = self._loop
         if loop is None:
             return Text("")
         self._look(loop)
-        failed = sum(trial.status not in (TrialStatus.OK, TrialStatus.PRUNED) for trial in loop.writer.trials)
-        parts = [f"{len(loop.writer.trials)} done", f"{loop.num_running} running", f"{failed} failed"]
+        num_done = len(loop.writer.trials)
+        parts = [f"{num_done} done", f"{loop.num_running} running", f"{self._num_failed} failed"]
         for best in self._bests:
             where = f" on {best.device}" if len(self._fronts) > 1 else ""
             how = ", confirmed" if best.final.confirmed else ""

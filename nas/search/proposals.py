@@ -76,15 +76,17 @@ def history_events(history: Iterable[Ask | TrialResult], space: Space, *, folder
             network was asked for twice.
     """
     asked: dict[int, tuple[int, ...]] = {}
+    networks: set[tuple[int, ...]] = set()
     ended: set[int] = set()
     for event in history:
         try:
-            decisions = _checked_decisions(event, asked, ended, space)
+            decisions = _checked_decisions(event, asked, networks, ended, space)
         except ValueError as error:
             path = folder / ("asks.jsonl" if isinstance(event, Ask) else "trials.jsonl")
             raise RunError(f"{path}: trial {event.index}: {error}") from None
         if isinstance(event, Ask):
             asked[event.index] = decisions
+            networks.add(decisions)
             yield Asked(index=event.index, decisions=decisions)
             continue
         ended.add(event.index)
@@ -95,13 +97,18 @@ def history_events(history: Iterable[Ask | TrialResult], space: Space, *, folder
 
 
 def _checked_decisions(
-    event: Ask | TrialResult, asked: Mapping[int, tuple[int, ...]], ended: Set[int], space: Space
+    event: Ask | TrialResult,
+    asked: Mapping[int, tuple[int, ...]],
+    networks: Set[tuple[int, ...]],
+    ended: Set[int],
+    space: Space,
 ) -> tuple[int, ...]:
-    """The decisions of what was asked for or has ended, `asked` and `ended` being what came before it."""
+    """The decisions of what was asked for or has ended, `asked` (and its `networks`) and `ended` being what came
+    before it."""
     if isinstance(event, Ask):
         if event.index in ended:
             raise ValueError(f"was asked for when it had ended, after {event.after} trials")
-        if event.decisions in asked.values():
+        if event.decisions in networks:
             raise ValueError(f"its network was asked for before, {event.decisions}")
         space.decode(event.decisions)
         return event.decisions

@@ -9,7 +9,8 @@ from threadpoolctl import threadpool_limits
 from nas.search.samplers._acquisition import expected_gain, merit
 from nas.search.samplers._base import Sampler
 from nas.search.samplers._belief import LEAST_ACCURACY, Belief, Believed
-from nas.search.samplers._domain import Candidate, Costs, Domain, Goal
+from nas.search.samplers._domain import Candidate, Costs, Domain, Goal, Outcome
+from results.pareto import WORST_RATIO
 
 __all__ = ["CostAwareSampler"]
 
@@ -23,6 +24,10 @@ class CostAwareSampler(Sampler[T]):
     of the reward, or the expected growth of the front's hypervolume. What is chosen is sought over the space by
     mutation and crossing over. Networks in training count as measured at their prediction, so that workers are given
     different ones. The first `START_UP` trials are random networks far from each other.
+
+    A Gaussian process costs the cube of what it learns from in time, and the square in memory. So of a longer search
+    than `LEARNS_FROM` trials it learns from the first half of so many (its kernel is of these), and of the others from
+    the best and as many that are spread evenly over the search.
     """
 
     START_UP: ClassVar[int] = 8
@@ -31,11 +36,13 @@ class CostAwareSampler(Sampler[T]):
     PARENTS: ClassVar[int] = 48
     CHILDREN: ClassVar[int] = 160
     KEPT: ClassVar[int] = 64
+    LEARNS_FROM: ClassVar[int] = 1000
 
     def __init__(self, domain: Domain[T], *, goal: Goal, seed: int) -> None:
         super().__init__(domain, goal=goal, seed=seed)
         self._belief = Belief(domain, goal)
         self._ranked: list[Decisions] = []
+        self._params: dict[int, int] = {}
 
     def _propose(self, index: int, attempt: int) -> Decisions:
         if attempt == 0:
@@ -72,9 +79,43 @@ class CostAwareSampler(Sampler[T]):
 
     def _tried(self) -> tuple[list[Candidate[T]], Believed]:
         """The candidates that did not fail, and what is believed of them now."""
-        self._belief.learn(self._candidates, self._outcomes)
-        known = [candidate for candidate in self._candidates.values() if not self._failed(candidate.index)]
+        candidates = self._learned_from()
+        known = [candidate for candidate in candidates.values() if not self._failed(candidate.index)]
         return known, self._belief.of_tried(known, self._outcomes)
+
+    def _learned_from(self) -> dict[int, Candidate[T]]:
+        """Learn; the candidates that were learned from, and those in training."""
+        taught_by = self._taught_by()
+        candidates = {
+            index: candidate
+            for index, candidate in self._candidates.items()
+            if index in taught_by or index not in self._outcomes
+        }
+        self._belief.learn(candidates, taught_by)
+        return candidates
+
+    def _taught_by(self) -> dict[int, Outcome]:
+        if len(self._outcomes) <= self.LEARNS_FROM:
+            return self._outcomes
+        told = list(self._outcomes)
+        first, others = told[: self.LEARNS_FROM // 2], np.array(told[self.LEARNS_FROM // 2 :])
+        quarter = self.LEARNS_FROM // 4
+        ranked = np.argsort(-merit(self._goal, self._measured(others.tolist())), kind="stable")
+        rest = np.sort(ranked[quarter:])
+        places = np.concatenate([ranked[:quarter], rest[np.linspace(0, len(rest) - 1, quarter).astype(int)]])
+        return {index: self._outcomes[index] for index in [*first, *others[np.sort(places)].tolist()]}
+
+    def _measured(self, indices: Sequence[int]) -> Believed:
+        """What was measured, as if it were believed; what was not counts as the least."""
+        outcomes = [self._outcomes[index] for index in indices]
+        accuracies = np.log([max(LEAST_ACCURACY, outcome.accuracy or 0.0) for outcome in outcomes])
+        step_times = np.log([outcome.step_time or WORST_RATIO for outcome in outcomes])
+        params = np.array([float(self._params[index]) for index in indices])
+        none = np.zeros(len(indices))
+        return Believed(accuracies, none, step_times, none, params)
+
+    def _learn(self, candidate: Candidate[T], outcome: Outcome) -> None:
+        self._params[candidate.index] = self._costs(candidate.arch).params
 
     def picks(self) -> list[Candidate[T]]:
         """By the mean of what is believed and what was measured of their accuracy: one lucky training sways the first
@@ -83,7 +124,7 @@ class CostAwareSampler(Sampler[T]):
         if not measured:
             return []
         with threadpool_limits(limits=1):
-            self._belief.learn(self._candidates, self._outcomes)
+            self._learned_from()
             believed = self._belief.of_tried(measured, self._outcomes)
         logs = np.log([self._outcomes[candidate.index].accuracy or LEAST_ACCURACY for candidate in measured])
         even = believed._replace(log_accuracy=(believed.log_accuracy + logs) / 2)

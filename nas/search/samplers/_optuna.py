@@ -30,7 +30,8 @@ class OptunaSampler(Sampler[T]):
         self._study = optuna.create_study(
             directions=["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
         )
-        self._running: dict[int, optuna.trial.Trial] = {}
+        self._running: dict[int, tuple[int, tuple[int, ...]]] = {}
+        """Optuna's number of the trial, and its decisions, by the index of ours."""
 
     @abstractmethod
     def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
@@ -46,27 +47,42 @@ class OptunaSampler(Sampler[T]):
     def _ask(self, index: int, attempt: int) -> tuple[int, ...]:
         self._study.sampler = self._optuna_sampler(int(self._generator(index, attempt).integers(2**32)))
         trial = self._study.ask(self._distributions)
-        self._running[index] = trial
-        return tuple(trial.params[name] for name in self._distributions)
+        decisions = tuple(trial.params[name] for name in self._distributions)
+        self._running[index] = trial.number, decisions
+        return decisions
 
     def _reject(self, index: int) -> None:
         if index in self._running:
-            self._study.tell(self._running.pop(index), state=optuna.trial.TrialState.FAIL)
+            self._study.tell(self._running.pop(index)[0], state=optuna.trial.TrialState.FAIL)
 
     def _take(self, candidate: Candidate[T]) -> None:
         running = self._running.get(candidate.index)
-        if running is None or tuple(running.params.values()) != candidate.decisions:
+        if running is None or running[1] != candidate.decisions:
             # Drawn at random, on record from an earlier session, or described otherwise.
             self._reject(candidate.index)
-            self._study.enqueue_trial(dict(zip(self._distributions, candidate.decisions, strict=True)))
-            self._ask(candidate.index, 0)
+            self._add(candidate)
+
+    def _add(self, candidate: Candidate[T]) -> None:
+        """A running trial of these decisions, as if Optuna had proposed it; its sampler is not asked."""
+        number = len(self._study.get_trials(deepcopy=False))
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.RUNNING,
+                params=self._params(candidate),
+                distributions=self._distributions,
+            )
+        )
+        self._running[candidate.index] = number, candidate.decisions
+
+    def _params(self, candidate: Candidate[T]) -> dict[str, int]:
+        return dict(zip(self._distributions, candidate.decisions, strict=True))
 
     def _learn(self, candidate: Candidate[T], outcome: Outcome) -> None:
-        trial, values = self._running.pop(candidate.index), self._values(candidate, outcome)
+        (number, _), values = self._running.pop(candidate.index), self._values(candidate, outcome)
         if values is None:
-            self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            self._study.tell(number, state=optuna.trial.TrialState.FAIL)
         else:
-            self._study.tell(trial, values)
+            self._study.tell(number, values)
 
     def _values(self, candidate: Candidate[T], outcome: Outcome) -> list[float] | None:
         costs = self._costs(candidate.arch)
@@ -80,15 +96,34 @@ class OptunaSampler(Sampler[T]):
         return [outcome.accuracy, outcome.step_time, float(costs.params)]
 
 
+class _KnowsItsSpace:
+    """Every trial has every decision: Optuna need not look through all trials for those that they share."""
+
+    known: dict[str, optuna.distributions.BaseDistribution]
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, optuna.distributions.BaseDistribution]:
+        return {name: known for name, known in sorted(self.known.items()) if not known.single()}
+
+
+class _TPE(_KnowsItsSpace, optuna.samplers.TPESampler):
+    pass
+
+
+class _NSGAII(_KnowsItsSpace, optuna.samplers.NSGAIISampler):
+    pass
+
+
 class TPESampler(OptunaSampler[T]):
     """Tree-structured Parzen estimator (Optuna's, multivariate, running trials counted as bad)."""
 
     START_UP_TRIALS: ClassVar[int] = 16
 
     def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=self.START_UP_TRIALS, multivariate=True, constant_liar=True
-        )
+        sampler = _TPE(seed=seed, n_startup_trials=self.START_UP_TRIALS, multivariate=True, constant_liar=True)
+        sampler.known = self._distributions
+        return sampler
 
 
 class NSGA2Sampler(OptunaSampler[T]):
@@ -96,12 +131,16 @@ class NSGA2Sampler(OptunaSampler[T]):
 
     POPULATION: ClassVar[int] = 20
 
-    def _ask(self, index: int, attempt: int) -> tuple[int, ...]:
-        decisions = super()._ask(index, attempt)
+    def _add(self, candidate: Candidate[T]) -> None:
         # Optuna notes a trial's generation when it samples for it, which it does not where all is given beforehand; a
-        # trial without one is no member of any population.
-        _ = self._running[index].relative_params
-        return decisions
+        # trial without one is no member of any population. So its sampler is asked; what it says is not taken.
+        self._study.enqueue_trial(self._params(candidate))
+        self._study.sampler = self._optuna_sampler(int(self._generator(candidate.index, 0).integers(2**32)))
+        trial = self._study.ask(self._distributions)
+        _ = trial.relative_params
+        self._running[candidate.index] = trial.number, candidate.decisions
 
     def _optuna_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        return optuna.samplers.NSGAIISampler(seed=seed, population_size=self.POPULATION)
+        sampler = _NSGAII(seed=seed, population_size=self.POPULATION)
+        sampler.known = self._distributions
+        return sampler

@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 
 FITS_EACH_BELOW, GROWTH, FITS_AT_MOST = 24, 1.1, 160
 TAIL = 4.0
+PREDICTS_AT_ONCE = 4096
+"""Networks: each needs a row as long as those that were measured."""
 
 
 class Features(Generic[T]):
@@ -100,7 +102,9 @@ class Surrogate:
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Means and standard deviations (n), the noise of one measurement left out."""
-        mean, deviation = self._process.predict(features, return_std=True)
+        parts = np.array_split(features, math.ceil(len(features) / PREDICTS_AT_ONCE) or 1)
+        found = [self._process.predict(part, return_std=True) for part in parts]
+        mean, deviation = (np.concatenate(values) for values in zip(*found, strict=True))
         noise = self._process.kernel_.k2.noise_level
         known = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
         return self._centre + self._spread * mean, self._spread * known

@@ -1,5 +1,6 @@
 """Every sampler goes on from what is on record, and picks the best of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -89,3 +90,27 @@ def test_only_what_was_measured_within_the_limits_is_picked(kind: type[AnySample
             for index in picked
         ]
         assert rewards == sorted(rewards, reverse=True)
+
+
+@pytest.mark.parametrize("front", [False, True])
+def test_a_long_search_learns_from_a_part_of_its_trials(
+    front: bool, table: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CostAwareSampler, "LEARNS_FROM", 12)
+    monkeypatch.setattr("nas.search.samplers._surrogate.FITS_EACH_BELOW", 6)
+    monkeypatch.setattr("nas.search.samplers._surrogate.FITS_AT_MOST", 5)
+    world = replace(table, front=front)
+    whole = make(CostAwareSampler, world, seed=3)
+    history, running = at_once(whole, world, 24, 3)
+    recovered = make(CostAwareSampler, world, seed=3)
+    recovered.recover(history)
+    assert [recovered.ask(), recovered.ask()] == [whole.ask(), whole.ask()]
+    assert recovered.picks() == whole.picks()
+    told = [event for event in history if isinstance(event, Told)]
+    taught_by = recovered._taught_by()
+    assert len(taught_by) == 12 < len(told)
+    assert [*taught_by][:6] == [event.index for event in told[:6]]
+    assert [*taught_by] == [event.index for event in told if event.index in taught_by]
+    best = max(told, key=lambda event: event.outcome.accuracy or 0.0)
+    assert best.index in taught_by or not front
+    assert {candidate.index for candidate in running} <= {candidate.index for candidate in recovered.pending()}
