@@ -2,6 +2,7 @@
 used by keys alone, printed."""
 
 import base64
+import gc
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,9 +18,13 @@ from results.report import write_report
 from tests.results.conftest import make_arch, make_trial
 
 BINARY, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    BINARY is None or DRIVER is None, reason="no Chromium with its driver (Debian: chromium, chromium-driver)"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        BINARY is None or DRIVER is None, reason="no Chromium with its driver (Debian: chromium, chromium-driver)"
+    ),
+    # Where the browser is slow, selenium now and then leaves something open to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -68,6 +73,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield driver
     finally:
         driver.quit()
+        del driver
+        gc.collect()
 
 
 @pytest.fixture
