@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from results.asks import Ask, in_order
 from results.devices import by_device, count_text
@@ -22,7 +22,7 @@ from results.record import TrialResult, check_count
 from results.reward import Objective
 from results.state import RunState, run_state
 from results.tables import plain
-from search_space.files import parse_json
+from search_space.files import load_json, parse_json
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -42,10 +42,6 @@ WITHOUT_ASKS = "num_without_asks"
 MAX_CONFIG_BYTES = 4 << 20
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a run, its schema version checked.
 
@@ -56,13 +52,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         if not path.exists():
             raise RunError(f"{folder}: {'holds no run (no config.json)' if folder.is_dir() else 'no such folder'}")
-        config = json.loads(read_bounded(path, MAX_CONFIG_BYTES), parse_constant=_refuse_constant)
+        config = load_json(read_bounded(path, MAX_CONFIG_BYTES))
     except RunError:
         raise
     except OSError as error:
         raise RunError(f"{folder}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: no valid JSON: {error}") from None
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
     if not isinstance(config, dict):
         raise RunError(f"{path}: must be an object, got {type(config).__name__}")
     if config.get("kind") in ("training", "family training"):

@@ -23,7 +23,7 @@ from nas.train.job import CONFIG, FAMILY_KIND, MODEL
 from results import RunError, check_run_name, text_table
 from results.durable import write_atomically
 from scaling import FAMILY_FILE, Member
-from search_space.files import nearest, parse_json, read_text
+from search_space.files import load_json, nearest, parse_json, read_text
 
 __all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "resumed", "run", "train_family", "train_scaled", "trained_text"]
 
@@ -204,7 +204,7 @@ def _read(folder: Path) -> _Record | None:
     path = folder / CONFIG
     try:
         text = read_text(path)
-        record = json.loads(text)
+        record = load_json(text)
         if not isinstance(record, Mapping) or record.get("kind") != FAMILY_KIND:
             return None
         return parse_json(_Record, text)

@@ -117,6 +117,8 @@ class PreparedData:
             labels = np.array(map_array(self.folder / f"{stored}_labels.npy"))
         except OSError as error:
             raise DataError("the prepared data were removed from the cache: prepare them again") from error
+        if labels.min(initial=0) < -1 or labels.max(initial=0) >= len(self.classes):
+            raise DataError(f"{self.folder}: is damaged: remove it, and the data are prepared again")
         rows = np.flatnonzero(labels >= 0)
         if self.holds_out and stored == "train":
             parts = split_off(labels[rows], self.config.holdout, seed=self.config.split_seed, purpose=HOLDOUT)
