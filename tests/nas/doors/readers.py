@@ -14,6 +14,7 @@ import torch
 import yaml
 from PIL import Image
 
+from nas.cli.arch import find_arch
 from nas.cli.families import find_family, read_recipe
 from nas.cli.family_training import resumed
 from nas.cli.listed import list_runs
@@ -36,7 +37,7 @@ from nas.train.trained import read_supernet, read_trained
 from results import Objective, Run, RunWriter
 from scaling import Base, Family
 from scaling.family import parse_sizes
-from search_space import ArchSpec, Space, build_network, load_space
+from search_space import Space, build_network, load_space
 from tests.nas.cli.conftest import make_trial_of
 from tests.nas.data.test_shards import add, jpeg
 from tests.nas.measure.conftest import make_calibration
@@ -106,7 +107,7 @@ READERS: dict[str, Reader] = {
     "summary": Reader(file="search/summary.json", read=lambda folder: Run(folder / "search").state),
     "runs": Reader(file="search/config.json", read=lambda folder: list_runs(folder)),
     "calibration": Reader(file="search/calibration.json", read=_read_times),
-    "network": Reader(file="arch.json", read=lambda folder: ArchSpec.from_json((folder / "arch.json").read_text())),
+    "network": Reader(file="arch.json", read=lambda folder: find_arch(str(folder / "arch.json"))),
     "space as YAML": Reader(file="space.yaml", read=lambda folder: load_space(str(folder / "space.yaml"))),
     "space as JSON": Reader(file="space.json", read=lambda folder: load_space(str(folder / "space.json"))),
     "family": Reader(file="family/family.json", read=lambda folder: find_family(str(folder / "family"))),
