@@ -19,11 +19,11 @@ from nas.cli.train_job import new_job, train_job
 from nas.data import is_folder
 from nas.text import printable
 from nas.train import OptimizerName, TrainResult
-from nas.train.job import CONFIG, FAMILY_KIND, MODEL
+from nas.train.job import CONFIG, FAMILY_KIND, MAX_BYTES, MODEL
 from results import RunError, check_run_name, text_table
-from results.durable import write_atomically
+from results.durable import read_bounded, write_atomically
 from scaling import FAMILY_FILE, Member
-from search_space.files import load_json, nearest, parse_json, read_text
+from search_space.files import load_json, nearest, parse_json
 
 __all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "resumed", "run", "train_family", "train_scaled", "trained_text"]
 
@@ -203,7 +203,7 @@ def _read(folder: Path) -> _Record | None:
     """The record of a family's trainings; None for a run of another kind."""
     path = folder / CONFIG
     try:
-        text = read_text(path)
+        text = read_bounded(path, MAX_BYTES).decode()
         record = load_json(text)
         if not isinstance(record, Mapping) or record.get("kind") != FAMILY_KIND:
             return None

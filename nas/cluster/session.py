@@ -127,7 +127,10 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
                 try:
                     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
                 except (ConnectionError, ValueError, RuntimeError) as error:
-                    raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+                    raise ValueError(
+                        f"address: no Ray cluster was reached at {address!r} (does it ask for another token than "
+                        f"RAY_AUTH_TOKEN or ~/.ray/auth_token has?): {error}"
+                    ) from None
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         nodes = tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
         is_open = address is not None and os.environ.get("RAY_AUTH_MODE") != "token"

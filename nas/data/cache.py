@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ __all__ = ["cached", "map_array", "write_array"]
 
 META = "meta.json"
 MAX_META_BYTES = 256 << 20
+_NO_HEADER = (SyntaxError, tokenize.TokenError, TypeError, OverflowError, MemoryError)
+"""What numpy says of an array's header, which it reads as a literal of Python, beside a ValueError."""
 Build = Callable[[Path], dict[str, Any]]
 """Writes arrays into a folder and returns the facts that go with them, as JSON."""
 
@@ -57,7 +60,10 @@ def map_array(path: Path) -> NDArray[Any]:
     # Not np.load, which takes an archive too, and waits for a pipe.
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: must be a regular file")
-    array: NDArray[Any] = np.lib.format.open_memmap(path, mode="c").view(np.ndarray)
+    try:
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="c").view(np.ndarray)
+    except _NO_HEADER as error:
+        raise ValueError(f"{path}: holds no array: {error}") from None
     array.flags.writeable = False
     return array
 

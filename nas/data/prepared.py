@@ -5,6 +5,7 @@ An image that cannot be read has the label -1 in the cache: it is of no split.
 
 import hashlib
 import json
+import operator
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -118,7 +119,7 @@ class PreparedData:
         except OSError as error:
             raise DataError("the prepared data were removed from the cache: prepare them again") from error
         if labels.min(initial=0) < -1 or labels.max(initial=0) >= len(self.classes):
-            raise DataError(f"{self.folder}: is damaged: remove it, and the data are prepared again")
+            raise DataError(f"{printable(self.folder)}: is damaged: remove it, and the data are prepared again")
         rows = np.flatnonzero(labels >= 0)
         if self.holds_out and stored == "train":
             parts = split_off(labels[rows], self.config.holdout, seed=self.config.split_seed, purpose=HOLDOUT)
@@ -231,18 +232,29 @@ def prepare(
         return _build(place, config, listing.classes, stored, progress, max_corrupt)
 
     entry, facts = cached(cache_folder(cache) / "data", key, build)
-    class_counts = {cast(Split, split): tuple(counts) for split, counts in facts["class_counts"].items()}
-    faults = {cast(Split, split): tuple(Fault(*fault) for fault in found) for split, found in facts["faults"].items()}
+    try:
+        class_counts = {
+            cast(Split, split): tuple(map(operator.index, counts)) for split, counts in facts["class_counts"].items()
+        }
+        faults = {
+            cast(Split, split): tuple(Fault(*map(str, fault)) for fault in found)
+            for split, found in facts["faults"].items()
+        }
+        classes = tuple(map(str, facts["classes"]))
+        mean, std = (cast(Stats, tuple(map(float, facts[name]))) for name in ("mean", "std"))
+        totals = {split: sum(class_counts[split]) + len(found) for split, found in faults.items()}
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise DataError(f"{printable(entry)}: is damaged: remove it, and the data are prepared again") from None
     for split, found in faults.items():
-        check_share(found, sum(class_counts[split]) + len(found), max_corrupt)
+        check_share(found, totals[split], max_corrupt)
     return PreparedData(
         config=config,
         folder=entry,
-        classes=tuple(facts["classes"]),
+        classes=classes,
         class_counts=class_counts,
         holds_out=wanted is None and "holdout" not in class_counts,
-        mean=cast(Stats, tuple(facts["mean"])),
-        std=cast(Stats, tuple(facts["std"])),
+        mean=mean,
+        std=std,
         flip=row.flip,
         faults=faults,
     )

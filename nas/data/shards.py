@@ -185,7 +185,9 @@ def _classes(root: str, labels: dict[Split, Labels]) -> tuple[str, ...]:
     if not path.exists():
         return tuple(map(str, range(count)))
     try:
-        names = tuple(printable(line).strip() for line in read_text(path, MAX_CLASSES_BYTES).splitlines() if line.strip())
+        names = tuple(
+            printable(line).strip() for line in read_text(path, MAX_CLASSES_BYTES).splitlines() if line.strip()
+        )
     except ValueError as error:
         raise DataError(f"{CLASSES} must be a text with the name of a class in each line: {error}") from None
     if len(names) < count or len(set(names)) < len(names):

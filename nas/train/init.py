@@ -23,6 +23,7 @@ __all__ = ["Weights", "finite_floats", "initial_weights", "read_tensors", "read_
 
 RUNNING_VARIANCE = "running_var"
 
+
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """A file's tensors by the names that they have there, whose names these are, and the sha256 of its bytes."""

@@ -57,11 +57,11 @@ def _check_beginning(path: Path) -> None:
 
 def check_archive(content: bytes) -> None:
     """Raise ValueError for a file of torch's that would take more memory than it has bytes."""
-    if zipfile.is_zipfile(BytesIO(content)):
+    if content.startswith(_BEGINNINGS[0]):
         try:
             with zipfile.ZipFile(BytesIO(content)) as archive:
                 members = archive.infolist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
             raise ValueError(f"is no file of torch's, or is damaged: {error}") from None
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ValueError("must not be compressed, as what torch.save writes is not")

@@ -159,7 +159,12 @@ def make_files(folder: Path, training: Path, supernet: Path, space: Space) -> No
     for name, text in family.files().items():
         (folder / "family").mkdir(exist_ok=True)
         (folder / "family" / name).write_text(text)
-    trainings = {"schema_version": 1, "kind": "family training", "family": "family", "options": {"seed": 3}}
+    trainings = {
+        "schema_version": 1,
+        "kind": "family training",
+        "family": "family",
+        "options": {"seed": 3, "budget": "1st"},
+    }
     (folder / "trainings").mkdir()
     (folder / "trainings/config.json").write_text(json.dumps(trainings))
     torch.save(build_network(read_job(training).arch).state_dict(), folder / "weights.pt")
@@ -192,7 +197,9 @@ def _make_search(folder: Path, space: Space) -> None:
         "image_size": 8,
     }
     archs = [space.sample(random.Random(seed)) for seed in range(4)]
-    with RunWriter.create(folder, config=config, objective=Objective(reference_params=space.reference.params)) as writer:
+    with RunWriter.create(
+        folder, config=config, objective=Objective(reference_params=space.reference.params)
+    ) as writer:
         for index, arch in enumerate(archs):
             writer.ask(index, space.encode(arch))
             writer.append(make_trial_of(index, arch, accuracy=0.5 + index / 10))

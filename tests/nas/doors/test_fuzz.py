@@ -14,10 +14,28 @@ from nas.cli.main import _is_ours
 from search_space import Space
 from tests.nas.doors.readers import READERS, make_files
 
-FEW, MANY = 12, 300
+FEW, MANY = 8, 1000
 TOKENS = (b"NaN", b"1e999", b"-1", b"null", b"[]", b"{}", b'""', b"9" * 400, b"[" * 300, b"\x00", b"\xff", b'"', b"\n")
 VALUES = st.sampled_from(
-    [None, True, -1, 0, 1, 10**30, 0.5, -1e300, float("nan"), float("inf"), "", "NaN", "../../x", "\x1b[2J", [], {}, [[]]]
+    [
+        None,
+        True,
+        -1,
+        0,
+        1,
+        10**30,
+        0.5,
+        -1e300,
+        float("nan"),
+        float("inf"),
+        "",
+        "NaN",
+        "../../x",
+        "\x1b[2J",
+        [],
+        {},
+        [[]],
+    ]
 )
 
 
