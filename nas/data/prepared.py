@@ -5,7 +5,6 @@ An image that cannot be read has the label -1 in the cache: it is of no split.
 
 import hashlib
 import json
-import operator
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,11 +27,18 @@ from nas.user_folders import cache_folder
 
 __all__ = ["ImageSet", "PreparedData", "Progress", "prepare"]
 
+MAX_IMAGES = 1 << 40
 Progress = Callable[[int, int], None]
 """Told how many images are decoded, of how many."""
 
 _FORMAT = 2
 """Part of each key: to be raised when what an entry holds, or how images are decoded, changes."""
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < MAX_IMAGES:
+        raise ValueError(f"a count must be an integer from 0, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -234,7 +240,7 @@ def prepare(
     entry, facts = cached(cache_folder(cache) / "data", key, build)
     try:
         class_counts = {
-            cast(Split, split): tuple(map(operator.index, counts)) for split, counts in facts["class_counts"].items()
+            cast(Split, split): tuple(map(_count, counts)) for split, counts in facts["class_counts"].items()
         }
         faults = {
             cast(Split, split): tuple(Fault(*map(str, fault)) for fault in found)

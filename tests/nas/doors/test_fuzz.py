@@ -14,7 +14,7 @@ from nas.cli.main import _is_ours
 from search_space import Space
 from tests.nas.doors.readers import READERS, make_files
 
-FEW, MANY = 8, 1000
+FEW, MANY = 8, 400
 TOKENS = (b"NaN", b"1e999", b"-1", b"null", b"[]", b"{}", b'""', b"9" * 400, b"[" * 300, b"\x00", b"\xff", b'"', b"\n")
 VALUES = st.sampled_from(
     [
@@ -104,11 +104,14 @@ def _check(name: str, files: Path, content: bytes) -> None:
     reader = READERS[name]
     path = files / reader.file
     path.write_bytes(content)
+    refused: ValueError | None = None
     try:
         reader.read(files)
     except ValueError as error:
-        assert _is_ours(error), f"{type(error).__name__}: {error}"
-        assert str(error)
+        refused = error
+    if refused is not None:
+        assert _is_ours(refused), f"{type(refused).__name__}: {refused}"
+        assert str(refused)
 
 
 def _fuzz(name: str, files: Path, num_examples: int) -> None:

@@ -1,4 +1,4 @@
-"""Files that somebody made to do harm, given to the commands: one clear error, exit code 2, nothing run or waited for."""
+"""Files made to do harm, given to the commands: one clear error, exit code 2, nothing run or waited for."""
 
 import io
 import os
