@@ -43,7 +43,7 @@ from tests.nas.data.test_shards import add, jpeg
 from tests.nas.measure.conftest import make_calibration
 from tests.scaling.conftest import base_of
 
-__all__ = ["READERS", "Reader", "make_files"]
+__all__ = ["READERS", "Reader", "make_files", "make_search"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ def make_files(folder: Path, training: Path, supernet: Path, space: Space) -> No
     shutil.copytree(training, folder / "training")
     shutil.copytree(supernet, folder / "supernet")
     (folder / "training/skipped.jsonl").write_text('{"split": "train", "name": "a.png", "reason": "no image"}\n' * 3)
-    _make_search(folder / "search", space)
+    make_search(folder / "search", space)
     (folder / "arch.json").write_text(space.reference.to_json())
     (folder / "space.json").write_text(space.to_json())
     (folder / "space.yaml").write_text(yaml.safe_dump(json.loads(space.to_json())))
@@ -190,7 +190,8 @@ def _base() -> Base:
     return base_of(*space.unrounded(space.reference))
 
 
-def _make_search(folder: Path, space: Space) -> None:
+def make_search(folder: Path, space: Space) -> None:
+    """A run of four trials."""
     config: dict[str, Any] = {
         "search": json.loads(json.dumps(asdict(SearchConfig(sampler="random")), default=str)),
         "space": json.loads(space.to_json()),

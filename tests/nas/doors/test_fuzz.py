@@ -1,7 +1,6 @@
 """Files that were damaged in any way are read, or refused by an error of ours; nothing else comes of them."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from nas.cli.main import _is_ours
 from search_space import Space
 from tests.nas.doors.readers import READERS, make_files
 
-FEW, MANY = 8, 400
+FEW, MANY = 8, 1000
 TOKENS = (b"NaN", b"1e999", b"-1", b"null", b"[]", b"{}", b'""', b"9" * 400, b"[" * 300, b"\x00", b"\xff", b'"', b"\n")
 VALUES = st.sampled_from(
     [
@@ -155,8 +154,3 @@ def test_a_damaged_file_is_read_or_refused(name: str, files: Path) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_many_damaged_files_are_read_or_refused(name: str, files: Path) -> None:
     _fuzz(name, files, MANY)
-
-
-def test_every_reader_has_a_file(files: Path) -> None:
-    assert all((files / reader.file).is_file() for reader in READERS.values())
-    assert shutil.disk_usage(files).free
