@@ -24,9 +24,11 @@ def test_a_training_does_not_go_on_over_damaged_metrics(finished_run: Path, tmp_
     for line, said in ((b'{"step": 2', "no valid JSON"), (b'{"step": "2"}', "step must be an integer, got '2'")):
         damaged = b"".join([first, line + b"\n", *rest])
         (folder / METRICS).write_bytes(damaged)
-        with TrainFolder(folder, config.job, config.data) as place:
-            with pytest.raises(RunError, match=rf"metrics\.jsonl: line 2 is damaged: {said}"):
-                place.open_metrics(60)
+        with (
+            TrainFolder(folder, config.job, config.data) as place,
+            pytest.raises(RunError, match=rf"metrics\.jsonl: line 2 is damaged: {said}"),
+        ):
+            place.open_metrics(60)
         assert (folder / METRICS).read_bytes() == damaged
 
 
