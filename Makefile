@@ -3,6 +3,7 @@
 # make long    the tests that are too long for each change: more faults, more fuzzing, the notebooks in full
 # make check   format, lint, types, which room may import which, and the documentation
 # make docs    the documentation as a site: build/docs/index.html
+# make lock    the tested versions with their hashes: build/requirements.lock (needs uv)
 #
 # PYTHON=python3.12 names the interpreter, VENV=DIR the virtual environment; PYTEST_ARGS and DEMO_ARGS are handed on.
 
@@ -14,7 +15,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --q
 # The config says strict. The variable leaves out what mkdocs-material prints of itself at each start.
 BUILD_DOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -f docs/config/mkdocs.yml
 
-.PHONY: help demo test long check docs format clean
+.PHONY: help demo test long check docs lock format clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | sed '/^$$/q'
@@ -38,6 +39,11 @@ check: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BUILD_DOCS)
+
+lock:
+	@command -v uv >/dev/null || { echo "error: make lock needs uv: pip install uv" >&2; exit 2; }
+	@mkdir -p build
+	uv pip compile --quiet --all-extras -c constraints.txt --generate-hashes -o build/requirements.lock pyproject.toml
 
 format: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format .

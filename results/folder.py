@@ -4,14 +4,14 @@ Reading parses JSON and nothing else, within bounds: opening a run that somebody
 file in it is unpickled.
 """
 
-import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from results.asks import Ask
 from results.durable import RunError, read_bounded
 from results.lines import LinesFile, read_lines
 from results.record import TrialResult
+from search_space.files import load_json
 
 __all__ = [
     "ASKS",
@@ -34,10 +34,6 @@ WITHOUT_ASKS = "num_without_asks"
 MAX_CONFIG_BYTES = 4 << 20
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a run, its schema version checked.
 
@@ -48,13 +44,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         if not path.exists():
             raise RunError(f"{folder}: {'holds no run (no config.json)' if folder.is_dir() else 'no such folder'}")
-        config = json.loads(read_bounded(path, MAX_CONFIG_BYTES), parse_constant=_refuse_constant)
+        config = load_json(read_bounded(path, MAX_CONFIG_BYTES))
     except RunError:
         raise
     except OSError as error:
         raise RunError(f"{folder}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: no valid JSON: {error}") from None
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
     if not isinstance(config, dict):
         raise RunError(f"{path}: must be an object, got {type(config).__name__}")
     if config.get("kind") in ("training", "family training"):

@@ -1,13 +1,13 @@
 """Whether a run is going on, has ended, or was interrupted: asked of its folder, of which nothing is changed."""
 
 import fcntl
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from results.durable import RunError, read_bounded
+from search_space.files import load_json
 
 __all__ = ["LOCK", "OWNER", "SUMMARY", "RunState", "is_locked", "run_state"]
 
@@ -64,7 +64,7 @@ def run_state(folder: Path, num_trials: int) -> RunState:
 def _summary(path: Path) -> tuple[str | None, int]:
     """Why no more trials were started, None where no summary says it; and how many trials it counts."""
     try:
-        found = json.loads(read_bounded(path, MAX_SUMMARY_BYTES))
+        found = load_json(read_bounded(path, MAX_SUMMARY_BYTES))
         return str(found["stop_reason"]), int(found["num_trials"])
-    except (RunError, ValueError, KeyError, TypeError, RecursionError):
+    except (RunError, ValueError, KeyError, TypeError):
         return None, 0

@@ -24,6 +24,7 @@ from results.reward import Objective
 from results.state import LOCK, OWNER, SUMMARY
 from results.store import Run
 from results.tables import front_csv, summarize
+from search_space.files import load_json
 
 __all__ = ["RunWriter", "check_run_name"]
 
@@ -291,7 +292,7 @@ def _acquire(folder: Path) -> FileLock:
 
 def _owner(folder: Path) -> str:
     try:
-        owner = json.loads(read_bounded(folder / OWNER, 4096))
+        owner = load_json(read_bounded(folder / OWNER, 4096))
         return f"process {int(owner['pid'])} on {owner['host']}"
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         return "another process"

@@ -2,14 +2,16 @@
 
 import difflib
 import json
+import math
 import re
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
-__all__ = ["OneOrMany", "nearest", "parse_json", "parse_yaml", "read_text", "unknown_name"]
+__all__ = ["OneOrMany", "load_json", "nearest", "parse_json", "parse_yaml", "read_text", "unknown_name"]
 
 T = TypeVar("T")
 Place = tuple[int | str, ...]
@@ -100,6 +102,44 @@ def _describe(kind: type, fault: Any) -> tuple[Place, str]:
     return place, f"{name}: {rule}, got {_value(fault['input'])}"
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)}: this field is given twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"no valid JSON: {name} is no number")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"no valid JSON: {digits} is too large a number")
+    return number
+
+
+def load_json(text: str | bytes) -> Any:
+    """Plain data as JSON's standard has it: no NaN, no infinity, no field twice.
+
+    Raises:
+        ValueError: for anything else, saying what.
+    """
+    try:
+        return _load_json(text)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"no valid JSON: {error}") from None
+
+
+def _load_json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("no valid JSON: lists and objects are nested too deeply") from None
+
+
 def _parse(kind: type[T], text: str, prefix: Callable[[Place], str]) -> T:
     from pydantic import ValidationError
 
@@ -111,11 +151,13 @@ def _parse(kind: type[T], text: str, prefix: Callable[[Place], str]) -> T:
 
 
 def parse_json(kind: type[T], text: str) -> T:
-    """`text` as a frozen dataclass, unknown fields refused.
+    """`text` as a frozen dataclass, unknown fields refused, and what `load_json` refuses.
 
     Raises:
         ValueError: one line a fault, each naming the field, the rule and the value given.
     """
+    with suppress(json.JSONDecodeError):  # which the parser below tells of, with the place
+        _load_json(text)
     return _parse(kind, text, lambda place: "")
 
 
@@ -207,15 +249,15 @@ def parse_yaml(kind: type[T], text: str) -> T:
     return _parse(kind, plain, lambda place: f"line {_yaml_line(node, place)}: ")
 
 
-def read_text(path: Path) -> str:
-    """A small text file, or an error that says what is wrong with it."""
+def read_text(path: Path, limit: int = MAX_BYTES) -> str:
+    """A text file of at most `limit` bytes, or an error that says what is wrong with it."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
             raise ValueError(f"{path}: must be a regular file")
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"{path}: must be at most {MAX_BYTES} bytes, got {path.stat().st_size}")
+            data = file.read(limit + 1) if path.stat().st_size <= limit else b""
+        if max(len(data), path.stat().st_size) > limit:
+            raise ValueError(f"{path}: must be at most {limit} bytes, got {path.stat().st_size}")
         return data.decode()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None

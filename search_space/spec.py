@@ -36,6 +36,12 @@ def check_integer(owner: str, name: str, value: object, low: int, high: int, *, 
         raise ValueError(f"{owner}.{name} must be {kind} from {low} to {high}, got {value!r}")
 
 
+def check_number(owner: str, name: str, value: object, low: float, high: float) -> None:
+    """As `check_integer`, for any finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{owner}.{name} must be a number from {low:g} to {high:g}, got {value!r}")
+
+
 def check_choice(owner: str, name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{owner}.{name} must be one of {', '.join(choices)}, got {value!r}")

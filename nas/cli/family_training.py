@@ -19,11 +19,11 @@ from nas.cli.train_job import new_job, train_job
 from nas.data import is_folder
 from nas.text import printable
 from nas.train import OptimizerName, TrainResult
-from nas.train.job import CONFIG, FAMILY_KIND, MODEL
-from results import RunError, check_run_name, text_table
-from results.durable import write_atomically
+from nas.train.job import CONFIG, FAMILY_KIND, MAX_BYTES, MODEL
+from results import RunError, RunWriteError, check_run_name, text_table
+from results.durable import read_bounded, write_atomically
 from scaling import FAMILY_FILE, Member
-from search_space.files import nearest, parse_json, read_text
+from search_space.files import load_json, nearest, parse_json
 
 __all__ = ["NEEDS_TRAIN", "TrainOptions", "Trained", "resumed", "run", "train_family", "train_scaled", "trained_text"]
 
@@ -195,7 +195,10 @@ def _begin(folder: Path, record: _Record, members: Sequence[Member]) -> None:
     others = [name for name in others if name not in {*names, f".{CONFIG}.tmp"} and (name != CONFIG or before is None)]
     if others:
         raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
     write_atomically(folder / CONFIG, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
 
 
@@ -203,8 +206,8 @@ def _read(folder: Path) -> _Record | None:
     """The record of a family's trainings; None for a run of another kind."""
     path = folder / CONFIG
     try:
-        text = read_text(path)
-        record = json.loads(text)
+        text = read_bounded(path, MAX_BYTES).decode()
+        record = load_json(text)
         if not isinstance(record, Mapping) or record.get("kind") != FAMILY_KIND:
             return None
         return parse_json(_Record, text)

@@ -1,6 +1,5 @@
 """What `nas runs` lists: each run below a folder, of whatever kind, with how far it got and how it stands."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -13,6 +12,7 @@ from nas.train.job import CONFIG, FAMILY_KIND, RESULT, read_job, read_result
 from nas.train.report import METRICS
 from results import Run, RunError, RunState, is_locked
 from results.durable import read_bounded
+from search_space.files import load_json
 
 __all__ = ["Listed", "list_runs"]
 
@@ -89,11 +89,11 @@ def _listed(path: Path, below: Path) -> Listed:
 
 def _kind(path: Path) -> Kind:
     try:
-        config = json.loads(read_bounded(path / CONFIG, MAX_CONFIG_BYTES))
+        config = load_json(read_bounded(path / CONFIG, MAX_CONFIG_BYTES))
     except RunError:
         raise
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path / CONFIG}: no valid JSON: {error}") from None
+    except ValueError as error:
+        raise RunError(f"{path / CONFIG}: {error}") from None
     if not isinstance(config, Mapping):
         raise RunError(f"{path / CONFIG}: must be an object, got {type(config).__name__}")
     if config.get("kind") == FAMILY_KIND:

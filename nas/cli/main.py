@@ -11,7 +11,8 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -126,11 +127,27 @@ def _parse(name: str, args: Sequence[str]) -> Any:
     import tyro
 
     flags = (tyro.conf.FlagCreatePairsOff,)
-    config = tyro.cli(import_module(COMMANDS[name][0]).Config, prog=f"nas {name}", args=list(args), config=flags)
+    kind = import_module(COMMANDS[name][0]).Config
+    with _printable_stderr() if not "".join(args).isprintable() else nullcontext():
+        config = tyro.cli(kind, prog=f"nas {name}", args=list(args), config=flags)
     if hasattr(config, "given"):
         options = (part.partition("=")[0] for part in args if part.startswith("--"))
         config = replace(config, given=tuple(option[2:].replace("-", "_") for option in options))
     return config
+
+
+@contextmanager
+def _printable_stderr() -> Iterator[None]:
+    """What is said of a name that a shell's * may have put in."""
+    from nas.cli.console import print_note
+
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            yield
+    finally:
+        for line in said.getvalue().splitlines():
+            print_note(line)
 
 
 def _run_command(name: str, args: Sequence[str]) -> int:
@@ -161,8 +178,7 @@ def _guarded(name: str, args: Sequence[str]) -> int:
         from results import RunWriteError, SeveralDevices
 
         if not _is_ours(error):
-            traceback.print_exc()
-            return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
+            return _unforeseen(error, as_json=as_json)
         code = FAILED if isinstance(error, RunWriteError) else BAD_INPUT
         option = " with --device" if isinstance(error, SeveralDevices) else ""
         return _complain(f"{error}{option}", as_json=as_json, code=code)
@@ -176,8 +192,16 @@ def _guarded(name: str, args: Sequence[str]) -> int:
 
         if isinstance(error, Failed):
             return _complain(str(error), as_json=as_json, code=FAILED)
-        traceback.print_exc()
-        return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
+        return _unforeseen(error, as_json=as_json)
+
+
+def _unforeseen(error: Exception, *, as_json: bool) -> int:
+    """The traceback is for us; what a file says may be in it."""
+    from nas.cli.console import print_note
+
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        print_note(line)
+    return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

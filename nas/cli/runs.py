@@ -1,5 +1,6 @@
 """RUN on a command line: a run's folder, or its name below runs/; and the folders of new ones."""
 
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -43,11 +44,18 @@ def typed_folder(out: str) -> Path:
     """What --out means: a name below runs/, or a path.
 
     Raises:
-        ValueError: for a last part that is no run's name.
+        ValueError: for a last part that is no run's name, or a folder that cannot be made there.
     """
     path = Path(out)
     check_run_name(path.name)
-    return path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+    folder = path if len(path.parts) > 1 or path.is_absolute() else RUNS / path
+    whole = folder.absolute()
+    place = next(each for each in (whole, *whole.parents) if each.exists())
+    if not place.is_dir():
+        raise ValueError(f"out must be a folder, or one that can be made, but {place} is a file")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(f"out must be a folder, or one that can be made, but {place} may not be written to")
+    return folder
 
 
 def dated_folder(name: str) -> Path:

@@ -10,6 +10,7 @@ from nas.cli.console import Failed, print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
 from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
+from nas.text import printable
 from nas.train import read_job
 from results import Run
 from search_space import SPACES
@@ -156,9 +157,10 @@ def _report(config: Config, end: SearchEnd) -> int:
             }
         )
     else:
-        print(f"\n{end.folder}: {end.stop_reason}; {fronts_text(run, found, shown_as=str(end.folder))}")
-        print(f"\n  nas pareto {end.folder} --format csv\n  nas dashboard {end.folder}")
-        print(f"  nas search --resume {end.folder} --budget LARGER")
+        shown = printable(str(end.folder))
+        print(f"\n{shown}: {end.stop_reason}; {fronts_text(run, found, shown_as=str(end.folder))}")
+        print(f"\n  nas pareto {shown} --format csv\n  nas dashboard {shown}")
+        print(f"  nas search --resume {shown} --budget LARGER")
     if end.interrupted:
         return INTERRUPTED
     return 0 if any(found.values()) else FAILED

@@ -11,7 +11,8 @@ from nas.data import DataError, prepare
 from nas.text import printable
 from nas.train import TrainJob, read_job
 from nas.train.job import CONFIG, MODEL
-from nas.train.origin import SUFFIXES, Init, Normalisation, Origin, adapted, normalisation
+from nas.train.origin import Init, Normalisation, Origin, adapted, normalisation
+from nas.train.weight_file import SUFFIXES
 from results import RunError
 from search_space import ArchSpec
 
@@ -86,7 +87,7 @@ def find_start(typed: StartOptions, arch: ArchSpec) -> Start:
             raise ValueError(f"{option} must have weights to start from (--init)")
         return Start(arch=arch, normalisation=chosen)
     path, job = _find(typed.init)
-    weights = read_weights(path)
+    weights = read_weights(path, follow_links=True)
     try:
         origin = _origin(typed.init_origin, weights.library)
         arch = adapted(arch, origin)

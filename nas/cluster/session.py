@@ -31,6 +31,10 @@ _LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
 _GRACE_S = 5.0
 _NEEDED = ("gcs_server", "raylet")
+OPEN = (
+    "note: this Ray cluster was reached without a token: whoever reaches its ports can run code on its machines; "
+    "docs/security.md tells how to close it"
+)
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -64,10 +68,12 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What a Ray cluster has. `scratch` is a folder of this driver's that goes with the session."""
+    """What a Ray cluster has. `scratch` is a folder of this driver's that goes with the session; `notes` are for the
+    user."""
 
     scratch: Path
     nodes: tuple[Node, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def cpus(self) -> float:
@@ -94,6 +100,9 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     else:
         _check_address(address)
+        if has_token():
+            # To a cluster that asks for none it makes no difference.
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     scratch = _make_scratch()
@@ -118,9 +127,14 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
                 try:
                     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
                 except (ConnectionError, ValueError, RuntimeError) as error:
-                    raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+                    raise ValueError(
+                        f"address: no Ray cluster was reached at {address!r} (does it ask for another token than "
+                        f"RAY_AUTH_TOKEN or ~/.ray/auth_token has?): {error}"
+                    ) from None
         alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        yield Cluster(scratch=scratch, nodes=tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive))
+        nodes = tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
+        is_open = address is not None and os.environ.get("RAY_AUTH_MODE") != "token"
+        yield Cluster(scratch=scratch, nodes=nodes, notes=(OPEN,) if is_open else ())
     finally:
         with handling(dict.fromkeys(STOPPING, signal.SIG_IGN)):
             started = _processes()
@@ -133,6 +147,13 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
 def _secret() -> str:
     """One for all sessions of this process, since Ray reads it once."""
     return secrets.token_hex(32)
+
+
+def has_token() -> bool:
+    """Whether Ray finds a token for the user's cluster, where it looks for one."""
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token").is_file()
 
 
 def check_alive() -> None:

@@ -106,6 +106,8 @@ def train_on_cluster(
         stack.enter_context(redirect_stdout(io.StringIO()))
         cluster = stack.enter_context(ray_session(address))
         workers.check_room(cluster.nodes, job.compute)
+        for note in cluster.notes:
+            progress.note(note)
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,15 @@ from numpy.typing import NDArray
 
 from nas.data.config import DataError
 from nas.text import printable
+from results.durable import read_bounded
+from search_space.files import load_json
 
 __all__ = ["cached", "map_array", "write_array"]
 
 META = "meta.json"
+MAX_META_BYTES = 256 << 20
+_NO_HEADER = (SyntaxError, tokenize.TokenError, TypeError, OverflowError, MemoryError)
+"""What numpy says of an array's header, which it reads as a literal of Python, beside a ValueError."""
 Build = Callable[[Path], dict[str, Any]]
 """Writes arrays into a folder and returns the facts that go with them, as JSON."""
 
@@ -51,7 +57,13 @@ def map_array(path: Path) -> NDArray[Any]:
 
     The map under it is copy-on-write, so that torch may take it for a tensor without a copy and without a warning.
     """
-    array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
+    # Not np.load, which takes an archive too, and waits for a pipe.
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: must be a regular file")
+    try:
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="c").view(np.ndarray)
+    except _NO_HEADER as error:
+        raise ValueError(f"{path}: holds no array: {error}") from None
     array.flags.writeable = False
     return array
 
@@ -64,7 +76,7 @@ def _describe(path: Path) -> dict[str, Any]:
 def _facts(entry: Path, key: str) -> dict[str, Any] | None:
     """What an entry's meta.json says, or None where the entry is missing or damaged."""
     try:
-        meta = json.loads((entry / META).read_text(encoding="utf-8"))
+        meta = load_json(read_bounded(entry / META, MAX_META_BYTES))
         whole = meta["key"] == key and all(_describe(entry / name) == said for name, said in meta["files"].items())
         facts = meta["facts"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):

@@ -27,11 +27,18 @@ from nas.user_folders import cache_folder
 
 __all__ = ["ImageSet", "PreparedData", "Progress", "prepare"]
 
+MAX_IMAGES = 1 << 40
 Progress = Callable[[int, int], None]
 """Told how many images are decoded, of how many."""
 
 _FORMAT = 2
 """Part of each key: to be raised when what an entry holds, or how images are decoded, changes."""
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value < MAX_IMAGES:
+        raise ValueError(f"a count must be an integer from 0, got {value!r}")
+    return value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +124,8 @@ class PreparedData:
             labels = np.array(map_array(self.folder / f"{stored}_labels.npy"))
         except OSError as error:
             raise DataError("the prepared data were removed from the cache: prepare them again") from error
+        if labels.min(initial=0) < -1 or labels.max(initial=0) >= len(self.classes):
+            raise DataError(f"{printable(self.folder)}: is damaged: remove it, and the data are prepared again")
         rows = np.flatnonzero(labels >= 0)
         if self.holds_out and stored == "train":
             parts = split_off(labels[rows], self.config.holdout, seed=self.config.split_seed, purpose=HOLDOUT)
@@ -229,18 +238,29 @@ def prepare(
         return _build(place, config, listing.classes, stored, progress, max_corrupt)
 
     entry, facts = cached(cache_folder(cache) / "data", key, build)
-    class_counts = {cast(Split, split): tuple(counts) for split, counts in facts["class_counts"].items()}
-    faults = {cast(Split, split): tuple(Fault(*fault) for fault in found) for split, found in facts["faults"].items()}
+    try:
+        class_counts = {
+            cast(Split, split): tuple(map(_count, counts)) for split, counts in facts["class_counts"].items()
+        }
+        faults = {
+            cast(Split, split): tuple(Fault(*map(str, fault)) for fault in found)
+            for split, found in facts["faults"].items()
+        }
+        classes = tuple(map(str, facts["classes"]))
+        mean, std = (cast(Stats, tuple(map(float, facts[name]))) for name in ("mean", "std"))
+        totals = {split: sum(class_counts[split]) + len(found) for split, found in faults.items()}
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise DataError(f"{printable(entry)}: is damaged: remove it, and the data are prepared again") from None
     for split, found in faults.items():
-        check_share(found, sum(class_counts[split]) + len(found), max_corrupt)
+        check_share(found, totals[split], max_corrupt)
     return PreparedData(
         config=config,
         folder=entry,
-        classes=tuple(facts["classes"]),
+        classes=classes,
         class_counts=class_counts,
         holds_out=wanted is None and "holdout" not in class_counts,
-        mean=cast(Stats, tuple(facts["mean"])),
-        std=cast(Stats, tuple(facts["std"])),
+        mean=mean,
+        std=std,
         flip=row.flip,
         faults=faults,
     )

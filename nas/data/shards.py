@@ -11,7 +11,7 @@ its shuffling is of a buffer, and a training that goes on in the middle of an ep
 """
 
 import hashlib
-import json
+import io
 import os
 import re
 import tarfile
@@ -29,12 +29,15 @@ from nas.data.pixels import EXTENSIONS
 from nas.data.source import Labels, Listing, Source, Split
 from nas.text import printable
 from nas.user_folders import cache_folder
+from search_space.files import load_json, read_text
 
 __all__ = ["has_shards", "open_shards"]
 
 CLASSES = "classes.txt"
 MAX_LABEL_BYTES = 1 << 20
+MAX_READ_BYTES = 1 << 21
 MAX_CLASSES = 1 << 20
+MAX_CLASSES_BYTES = 64 << 20
 MAX_SHOWN = 40
 _SHARD = re.compile(r"(?:.+[-_])?(train|val|validation|test)(?:[-_]?\d+)?\.tar(\.\w+)?")
 _SHORT = {"validation": "val"}
@@ -81,6 +84,15 @@ class ShardImages(Images):
             os.close(descriptor)
 
 
+class _SmallReads(io.BufferedReader):
+    """A file of which nothing long is read at once: a tar's header may say that a name has gigabytes."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= MAX_READ_BYTES:
+            raise tarfile.ReadError(f"a header must have at most {MAX_READ_BYTES:,} bytes")
+        return super().read(size)
+
+
 class _Sample(NamedTuple):
     start: int
     size: int
@@ -89,10 +101,10 @@ class _Sample(NamedTuple):
 
 def _label(name: str, content: bytes) -> int:
     try:
-        value = json.loads(content)
+        value = load_json(content)
         if isinstance(value, dict):
             value = value["label"] if "label" in value else value["cls"]
-    except (ValueError, KeyError, RecursionError):
+    except (ValueError, KeyError):
         value = None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_CLASSES:
         held = printable(content[:MAX_SHOWN].decode(errors="replace"))
@@ -119,7 +131,7 @@ def _samples(path: Path) -> Iterator[_Sample]:
             yield _Sample(*image, label)
 
     try:
-        with tarfile.open(path, "r:") as tar:
+        with path.open("rb", buffering=0) as content, tarfile.open(fileobj=_SmallReads(content), mode="r:") as tar:
             for member in tar:
                 folder, _, last = member.name.rpartition("/")
                 stem, _, kind = last.partition(".")
@@ -153,6 +165,8 @@ def _shards(root: str) -> dict[Split, tuple[str, ...]]:
             continue
         if match[2] is not None:
             raise DataError(f"a shard must be a tar without compression, got {printable(name)!r}")
+        if not Path(root, name).is_file():
+            raise DataError(f"a shard must be a regular file, but {printable(name)!r} is none")
         found.setdefault(_SHORT.get(match[1], match[1]), []).append(name)
     others = [name for name in ("val", "test") if name in found]
     if "train" not in found or not others:
@@ -171,8 +185,10 @@ def _classes(root: str, labels: dict[Split, Labels]) -> tuple[str, ...]:
     if not path.exists():
         return tuple(map(str, range(count)))
     try:
-        names = tuple(printable(line).strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
+        names = tuple(
+            printable(line).strip() for line in read_text(path, MAX_CLASSES_BYTES).splitlines() if line.strip()
+        )
+    except ValueError as error:
         raise DataError(f"{CLASSES} must be a text with the name of a class in each line: {error}") from None
     if len(names) < count or len(set(names)) < len(names):
         raise DataError(

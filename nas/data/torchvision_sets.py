@@ -35,6 +35,11 @@ _WRITTEN = frozenset(
 )
 """Sets of letters, digits and signs: in a mirror they are others."""
 
+_UNSAFE = dict.fromkeys(("LSUN", "LSUNClass"), "it unpickles a file of its folder, which may run code") | {
+    "Cityscapes": "it unpacks archives of its folder, however large"
+}
+"""What torchvision does with files whose hash it does not check."""
+
 
 def can_be_mirrored(data: str) -> bool:
     return data.removeprefix(TORCHVISION) not in _WRITTEN
@@ -44,6 +49,8 @@ def _loader(data: str) -> Any:
     from torchvision import datasets
 
     name = data.removeprefix(TORCHVISION)
+    if name in _UNSAFE:
+        raise DataError(f"torchvision's {name} cannot be had: {_UNSAFE[name]}")
     if name not in datasets.__all__ or not inspect.isclass(getattr(datasets, name)):
         near = nearest(name, datasets.__all__)
         hint = f" (did you mean {TORCHVISION}{near}?)" if near else ""

@@ -63,6 +63,8 @@ class Driver:
         self._scratch = cluster.scratch
         self._resources = resources
         self._progress = progress
+        for note in cluster.notes:
+            progress.note(note)
         self._started = started - max((trial.ended_s for trial in writer.trials), default=0.0)
         self._scalars = SearchScalars(writer, now_s=self._now_s, note=progress.note)
         self._deadline_s = PROBE_DEADLINE_S

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from nas.train import TrainJob, read_job
 from nas.train.feed_data import FeedData
 from nas.train.job import MODEL, RESULT, read_config, read_result
+from nas.train.weight_file import read_weight_file
 from results import RunError
 from search_space import Space
 
@@ -64,13 +65,9 @@ def _checked(path: Path) -> str:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    content = read_weight_file(path)
     try:
-        if not path.is_file():  # a pipe would be waited for
-            raise RunError(f"{path}: could not be read: there is no such file")
-        content = path.read_bytes()
         tensors = load(content)
-    except OSError as error:
-        raise RunError(f"{path}: could not be read: {error.strerror}") from None
     except (SafetensorError, KeyError) as error:
         raise RunError(f"{path}: is no safetensors file, or is damaged: {error}") from None
     for name, tensor in tensors.items():

@@ -6,10 +6,9 @@ from nas.measure import read_calibration
 from nas.search.driver import CALIBRATION
 from nas.search.forecast import Forecast
 from nas.search.proposals import history_events, make_sampler
-from nas.search.run import recorded
+from nas.search.run import check_asks, recorded
 from nas.search.samplers import SpaceExhausted
 from results import Run, RunError, TrialResult
-from search_space import Space
 
 __all__ = ["Replay", "replay"]
 
@@ -44,7 +43,9 @@ def replay(run: Run) -> Replay:
     sampler = make_sampler(
         config, space, image_size=image_size, objective=run.objective, step_times=forecast.step_times
     )
-    _check_record(run, space)
+    check_asks(run)
+    for _ in history_events(run.history, space, folder=run.folder):
+        pass  # what contradicts itself is an error
     num_same = num_untold = 0
     known: set[int] = set()
     for event in run.history:
@@ -67,16 +68,3 @@ def replay(run: Run) -> Replay:
         known.add(event.index)
         num_same += 1
     return Replay(num_same=num_same, num_untold=num_untold, differs=None)
-
-
-def _check_record(run: Run, space: Space) -> None:
-    """Raise RunError where the record contradicts itself, or lacks an ask that this version had written."""
-    for _ in history_events(run.history, space, folder=run.folder):
-        pass
-    asked = {ask.index for ask in run.asks_file.records}
-    for trial in run.trials_file.records[run.num_without_asks :]:
-        if not trial.repeat and trial.index not in asked:
-            raise RunError(
-                f"{run.folder / 'asks.jsonl'}: the record of proposals is missing or damaged: it has none for "
-                f"trial {trial.index}"
-            )

@@ -22,7 +22,7 @@ from results import Run, RunError, RunWriter
 from search_space import Space, load_space
 from search_space.files import parse_json
 
-__all__ = ["as_recorded", "check_data", "recorded", "resources_of", "resume_search", "start_search"]
+__all__ = ["as_recorded", "check_asks", "check_data", "recorded", "resources_of", "resume_search", "start_search"]
 
 
 def start_search(config: SearchConfig, folder: Path, progress: Progress) -> SearchEnd:
@@ -57,6 +57,7 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
     run = Run(folder)
     if "validation" in run.config:
         raise RunError(f"{folder}: is a validation: go on with nas validate and the run that it is of")
+    check_asks(run)
     config, space = recorded(run)
     config = replace(config, **changes).anchored()
     plan = _plan(config, lambda: space)
@@ -93,6 +94,17 @@ def check_data(plan: Plan, run: Run) -> None:
         raise RunError(
             f"{run.folder}: {plan.supernet.folder} must hold the supernet that the run began with, got another"
         )
+
+
+def check_asks(run: Run) -> None:
+    """Raise RunError where the record lacks a proposal that this version had written."""
+    asked = {ask.index for ask in run.asks_file.records}
+    for trial in run.trials_file.records[run.num_without_asks :]:
+        if not trial.repeat and trial.index not in asked:
+            raise RunError(
+                f"{run.folder / 'asks.jsonl'}: the record of proposals is missing or damaged: it has none for "
+                f"trial {trial.index}"
+            )
 
 
 def as_recorded(compute: Compute, recorded: object, folder: Path) -> Compute:

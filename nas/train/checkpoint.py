@@ -4,11 +4,13 @@ import pickle
 import re
 import struct
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nas.train.weight_file import check_archive, read_weight_file
 from results import RunError, RunWriteError
 from results.durable import replace_atomically
 
@@ -78,7 +80,9 @@ class Checkpoints:
         for step in reversed(self.steps()):
             path = self.path(step)
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
+                content = read_weight_file(path)
+                check_archive(content)
+                state = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
                 if state["format"] != FORMAT or state["step"] != step:
                     raise ValueError(f"its format is {state['format']!r} and its step {state['step']!r}")
             except DAMAGE as error:

@@ -14,6 +14,7 @@ from nas.train.schedule import Phase
 from results import RunError
 from results.durable import read_bounded
 from search_space import parse_json
+from search_space.files import load_json
 
 __all__ = ["Axis", "Curves"]
 
@@ -50,8 +51,8 @@ class Curves:
         found: list[Metrics] = []
         for number, line in enumerate(whole, start=1):
             try:
-                found.append(_metrics(json.loads(line), found))
-            except (ValueError, TypeError, RecursionError) as error:
+                found.append(_metrics(load_json(line), found))
+            except ValueError as error:
                 raise RunError(f"{path}: line {number}: {error}") from None
         if not found:
             raise RunError(f"{folder}: has no evaluation on record yet")

@@ -1,6 +1,5 @@
 """The folder of one final training: config.json, metrics.jsonl, checkpoints/, and what is there at its end."""
 
-import json
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from nas.train.model_data import MODEL_DATA, ModelData
 from nas.train.report import MAX_METRICS_BYTES, METRICS, Metrics
 from results import RunError, RunWriteError, check_run_name
 from results.durable import AppendFile, read_bounded, replace_atomically, sync_folder, write_atomically
+from search_space.files import load_json
 
 __all__ = ["TrainFolder"]
 
@@ -109,11 +109,16 @@ class TrainFolder:
         self.checkpoints.tidy()
 
     def open_metrics(self, step: int) -> None:
-        """Open metrics.jsonl for lines after `step`; later ones, of steps that will be done again, are cut away."""
+        """Open metrics.jsonl for lines after `step`; later ones, of steps that will be done again, are cut away, and
+        so is a half-written end.
+
+        Raises:
+            RunError: for a damaged line, naming it.
+        """
         path, keep = self.path / METRICS, 0
-        if path.exists():
-            for line in read_bounded(path, MAX_METRICS_BYTES).splitlines(keepends=True):
-                if not line.endswith(b"\n") or _step_of(line) > step:
+        if path.exists() or path.is_symlink():
+            for number, line in enumerate(read_bounded(path, MAX_METRICS_BYTES).splitlines(keepends=True), start=1):
+                if not line.endswith(b"\n") or _step_of(line, path, number) > step:
                     break
                 keep += len(line)
         self._metrics = AppendFile(path, keep=keep)
@@ -151,9 +156,12 @@ class TrainFolder:
         self._lock.release()
 
 
-def _step_of(line: bytes) -> int:
-    """The step of a line; of a damaged one a number that no step has."""
+def _step_of(line: bytes, path: Path, number: int) -> int:
     try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return 1 << 62
+        record = load_json(line)
+        step = record.get("step") if isinstance(record, dict) else None
+        if not isinstance(step, int) or isinstance(step, bool):
+            raise ValueError(f"step must be an integer, got {step!r}")
+    except ValueError as error:
+        raise RunError(f"{path}: line {number} is damaged: {error}") from None
+    return step

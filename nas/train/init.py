@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,14 +13,15 @@ from torch import Tensor
 
 from nas.text import printable
 from nas.train.checkpoint import DAMAGE, first_line
-from nas.train.origin import SUFFIXES, Init
+from nas.train.origin import Init
+from nas.train.weight_file import check_archive, read_weight_file
 from results.durable import RunError
 from search_space import ArchSpec
 from search_space.convert import Library, library_of, rename_tensors
 
 __all__ = ["Weights", "finite_floats", "initial_weights", "read_tensors", "read_weights"]
 
-MAX_BYTES = 8 << 30
+RUNNING_VARIANCE = "running_var"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ def finite_floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same in float32, counters as they are.
 
     Raises:
-        ValueError: for a tensor (counters apart) that holds no floating-point numbers, or what is not finite.
+        ValueError: for a tensor (counters apart) that holds no floating-point numbers, what is not finite, or a
+            variance below 0.
     """
     found = {}
     for name, tensor in tensors.items():
@@ -55,16 +56,18 @@ def finite_floats(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found[name] = tensor.to(torch.float32) if tensor.is_floating_point() else tensor
         if not torch.isfinite(found[name]).all():
             raise ValueError(f"{name} must be finite, but holds NaN or infinity")
+        if name.endswith(RUNNING_VARIANCE) and (found[name] < 0).any():
+            raise ValueError(f"{name} must be at least 0, got {found[name].min():g}")
     return found
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, *, follow_links: bool = False) -> Weights:
     """A network's state dict, as `read_tensors` reads it.
 
     Raises:
         RunError: naming the file, which cannot be read or holds anything else.
     """
-    state, sha256 = read_tensors(path)
+    state, sha256 = read_tensors(path, follow_links=follow_links)
     try:
         library = library_of(state)
     except ValueError as error:
@@ -72,29 +75,20 @@ def read_weights(path: Path) -> Weights:
     return Weights(tensors=state, library=library, sha256=sha256)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """A state dict, and the sha256 of the file: safetensors, or what torch.save wrote, read without running any code
-    that a file may hold. Of a checkpoint of ours, the averaged weights.
+def read_tensors(path: Path, *, follow_links: bool = False) -> tuple[dict[str, Tensor], str]:
+    """A state dict, and the sha256 of the file: safetensors, or what torch.save wrote, read as `read_weight_file` does.
+    Of a checkpoint of ours, the averaged weights.
 
     Raises:
         RunError: naming the file, which cannot be read or holds anything else.
     """
-    shown = printable(str(path))
-    if path.suffix not in SUFFIXES:
-        raise RunError(f"{shown}: a file of weights must end in {', '.join(SUFFIXES)}")
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for, and a device may never end
-            raise RunError(f"{shown}: must be a regular file")
-        if status.st_size > MAX_BYTES:
-            raise RunError(f"{shown}: must have at most {MAX_BYTES:,} bytes, got {status.st_size:,}")
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{shown}: could not be read: {error.strerror}") from None
+    content = read_weight_file(path, follow_links=follow_links)
     try:
         state = _tensors(_safetensors(content) if path.suffix == ".safetensors" else _torch(content))
+        if sum(tensor.numel() * tensor.element_size() for tensor in state.values()) > len(content):
+            raise ValueError(f"must hold no more numbers than its {len(content):,} bytes")
     except ValueError as error:
-        raise RunError(f"{shown}: {error}") from None
+        raise RunError(f"{printable(str(path))}: {error}") from None
     return state, hashlib.sha256(content).hexdigest()
 
 
@@ -105,7 +99,7 @@ def initial_weights(init: Init, arch: ArchSpec) -> dict[str, Tensor]:
     Raises:
         RunError: where the file is not there, is another by now, or does not fit.
     """
-    weights = read_weights(Path(init.path))
+    weights = read_weights(Path(init.path), follow_links=True)
     if weights.sha256 != init.sha256:
         raise RunError(
             f"{printable(init.path)}: must be the file that the training began with (sha256 {init.sha256[:12]}...), "
@@ -126,11 +120,12 @@ def _safetensors(content: bytes) -> Any:
 
     try:
         return load(content)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # the latter for a dtype that torch has not
         raise ValueError(f"is no safetensors file, or is damaged: {first_line(error)}") from None
 
 
 def _torch(content: bytes) -> Any:
+    check_archive(content)
     try:
         found = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # whose message tells how to load it all the same

@@ -15,7 +15,8 @@ from results import RunError, environment
 from results.durable import read_bounded
 from scaling import ProgressiveRecipe, Ramp
 from search_space import ArchSpec, Space, parse_json
-from search_space.spec import check_integer
+from search_space.files import load_json
+from search_space.spec import check_integer, check_number
 
 __all__ = [
     "CONFIG",
@@ -36,6 +37,7 @@ FAMILY_KIND = "family training"
 """What config.json of a folder with a family's trainings says that it is of."""
 SCHEMA_VERSION = 1
 MAX_BYTES = 1 << 20
+MOST = 10**15
 
 Record = TypeVar("Record")
 
@@ -192,6 +194,13 @@ class TrainResult:
     seconds: float
     params: int
 
+    def __post_init__(self) -> None:
+        for name in ("accuracy", "ema_accuracy", "holdout_accuracy", "ema_holdout_accuracy"):
+            check_number("TrainResult", name, getattr(self, name), 0, 1)
+        for name in ("num_test", "eval_size", "steps", "params"):
+            check_integer("TrainResult", name, getattr(self, name), 0, MOST)
+        check_number("TrainResult", "seconds", self.seconds, 0, MOST)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
@@ -205,9 +214,9 @@ def read_config(folder: Path) -> TrainConfig:
     path = folder / CONFIG
     text = _read(path)
     try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: is no JSON: {error}") from None
+        record = load_json(text)
+    except ValueError as error:
+        raise RunError(f"{path}: {error}") from None
     if isinstance(record, dict) and record.get("kind") == FAMILY_KIND:
         raise RunError(f"{path}: is of a family's trainings: name one of them, {folder}/NAME")
     if not isinstance(record, dict) or record.get("kind") != "training":

@@ -12,13 +12,10 @@ from typing import Any, ClassVar, Literal, Self, get_args
 from nas.data.moments import Stats
 from search_space import ARCHITECTURES, ArchSpec, architecture
 
-__all__ = ["IMAGENET", "INCEPTION", "SUFFIXES", "Init", "Normalisation", "Origin", "adapted", "normalisation"]
+__all__ = ["IMAGENET", "INCEPTION", "Init", "Normalisation", "Origin", "adapted", "normalisation"]
 
 Origin = Literal["ours", "torchvision", "timm", "timm-tf"]
 """`timm-tf` are timm's models whose names begin with tf_, whose weights were trained in TensorFlow."""
-
-SUFFIXES = (".safetensors", ".pt", ".pth")
-"""Of files of weights: safetensors, and what torch.save writes."""
 
 TORCH_EPS, TENSORFLOW_EPS = 1e-5, 1e-3
 _TORCHVISION_WITH_TORCH_EPS = {f"efficientnet_b{i}" for i in range(5)}

@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from nas.train.schedule import Phase
+from search_space.spec import check_integer, check_number
 
 __all__ = ["MAX_METRICS_BYTES", "METRICS", "Metrics", "Now", "Progress", "Silent"]
 
 METRICS = "metrics.jsonl"
 MAX_METRICS_BYTES = 1 << 30
+MOST, MOST_LOSS = 10**15, 1e300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class Metrics:
         seconds: wall time of the training so far, evaluations and earlier sessions included.
     """
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True}
+
     step: int
     epoch: float
     phase: int
@@ -40,6 +44,17 @@ class Metrics:
     images: int | None = None
     data_wait: float = 0.0
     seconds: float
+
+    def __post_init__(self) -> None:
+        for name in ("accuracy", "ema_accuracy", "data_wait"):
+            check_number("Metrics", name, getattr(self, name), 0, 1)
+        for name in ("epoch", "lr", "images_per_s", "seconds"):
+            check_number("Metrics", name, getattr(self, name), 0, MOST)
+        check_number("Metrics", "loss", self.loss, -MOST_LOSS, MOST_LOSS)
+        for name in ("step", "phase", "image_size"):
+            check_integer("Metrics", name, getattr(self, name), 0, MOST)
+        if self.images is not None:
+            check_integer("Metrics", "images", self.images, 0, MOST)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), allow_nan=False)

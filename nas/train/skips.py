@@ -7,6 +7,7 @@ from nas.data import Fault, Split
 from nas.text import printable
 from nas.train.report import Progress
 from results.durable import AppendFile, read_bounded
+from search_space.files import load_json
 
 __all__ = ["SkipFile"]
 
@@ -25,9 +26,9 @@ class SkipFile:
         if path.exists():
             for line in read_bounded(path, MAX_BYTES).splitlines(keepends=True):
                 try:
-                    record = json.loads(line)
+                    record = load_json(line)
                     self.known.append((record["split"], Fault(record["name"], record["reason"])))
-                except (ValueError, KeyError, TypeError, RecursionError):
+                except (ValueError, KeyError, TypeError):
                     break
                 self._kept += len(line)
 

@@ -12,12 +12,12 @@ from torch import Tensor
 from nas.text import printable
 from nas.train.checkpoint import Checkpoints
 from nas.train.feed import Feed
-from nas.train.folder import CHECKPOINTS
+from nas.train.folder import ARCH, CHECKPOINTS
 from nas.train.init import finite_floats, read_tensors, read_weights
-from nas.train.job import MODEL, RESULT, TrainConfig, TrainResult, read_config, read_record, read_result
+from nas.train.job import CONFIG, MODEL, RESULT, TrainConfig, TrainResult, read_config, read_record, read_result
 from nas.train.model_data import MODEL_DATA, ModelData
 from results import RunError
-from search_space import Network, Space, build_network
+from search_space import ArchSpec, Network, Space, build_network
 from supernet import Supernet
 
 __all__ = ["Checkpoint", "TrainedModel", "TrainedSupernet", "read_supernet", "read_trained"]
@@ -127,6 +127,7 @@ def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedM
             f"{folder / RESULT}: is not there: the training has not ended; --checkpoint latest (or best) takes what "
             "there is of it"
         )
+    _check_arch(folder, job.arch)
     path = folder / MODEL if step is None else Checkpoints(folder / CHECKPOINTS).path(step)
     weights = read_weights(path)
     network = build_network(job.arch).eval()
@@ -140,6 +141,13 @@ def read_trained(folder: Path, checkpoint: Checkpoint | None = None) -> TrainedM
     return TrainedModel(
         folder=folder, config=config, data=_data(folder, config), network=network, step=step, result=result
     )
+
+
+def _check_arch(folder: Path, arch: ArchSpec) -> None:
+    """Raise RunError where arch.json, for those who read it alone, tells of another network."""
+    path = folder / ARCH
+    if (path.exists() or path.is_symlink()) and read_record(ArchSpec, path) != arch:
+        raise RunError(f"{path}: must be the network that {CONFIG} beside it has, and has been changed")
 
 
 def _step(checkpoints: Checkpoints, wanted: Checkpoint) -> int:

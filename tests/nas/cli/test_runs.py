@@ -157,3 +157,22 @@ def test_a_pipe_gets_whole_lines(a_run: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "…" not in done.stdout
     assert done.stdout.rstrip().endswith("head-16")
+
+
+@pytest.mark.parametrize("out", ["file", "file/run", "file/a/run"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["scale", "--base", "S", "--sizes", "S"],
+        ["search", "--data", "digits"],
+        ["train", "mobilenet_v2", "--data", "digits", "--image-size", "16", "--budget", "9st"],
+        ["supernet", "train", "--space", "efficientnetv2-tiny", "--data", "digits", "--budget", "9st"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_out_must_be_a_folder_that_can_be_made(nas: Nas, folder: Path, command: list[str], out: str) -> None:
+    (folder / "file").touch()
+    said = nas(*command, "--out", str(folder / out))
+    assert said.code == 2
+    rule = "error: out must be a folder, or one that can be made, but"
+    assert said.err.splitlines()[-1] == f"{rule} {folder / 'file'} is a file"

@@ -1,5 +1,6 @@
 """A Ray of our own that does not start is a failure of the machine, and leaves nothing."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,12 +70,69 @@ def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert goes_on.wait(10) == -9
 
 
-def test_a_process_may_have_one_session_after_another() -> None:
+def test_one_session_after_another_each_private() -> None:
     twice = """
+import json, os, psutil
 from nas.cluster import ray_session
+
+NAMES = ("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE")
+
+def seen():
+    return [os.environ.get(name) for name in NAMES]
+
 for _ in range(2):
     with ray_session(None) as found:
-        print(found.cpus >= 1)
+        import ray
+
+        processes = psutil.Process().children(recursive=True)
+        sockets = [each for process in processes for each in process.net_connections("inet") if each.status == "LISTEN"]
+        told = {
+            "cpus": found.cpus >= 1,
+            "notes": found.notes,
+            "driver": seen(),
+            "worker": ray.get(ray.remote(seen).remote()),
+            "hosts": sorted({each.laddr.ip.removeprefix("::ffff:") for each in sockets}),
+            "dashboard": ray._private.worker.global_worker.node.webui_url or None,
+        }
+        print(json.dumps(told))
 """
-    ended = subprocess.run([sys.executable, "-c", twice], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (0, "True\nTrue\n"), ended.stderr
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ended = subprocess.run([sys.executable, "-c", twice], capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    private = {
+        "cpus": True,
+        "notes": [],
+        "driver": ["0", "token"],
+        "worker": ["0", "token"],
+        "hosts": ["127.0.0.1"],
+        "dashboard": None,
+    }
+    assert [json.loads(line) for line in ended.stdout.splitlines()] == [private, private]
+
+
+@pytest.mark.parametrize("place", [None, "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "home"])
+def test_a_users_token_is_used_for_their_cluster(
+    place: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import ray
+
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ray").mkdir()
+    path = tmp_path / ("elsewhere" if place == "RAY_AUTH_TOKEN_PATH" else ".ray/auth_token")
+    if place == "RAY_AUTH_TOKEN":
+        monkeypatch.setenv(place, "t" * 64)
+    elif place is not None:
+        path.write_text("t" * 64)
+    if place == "RAY_AUTH_TOKEN_PATH":
+        monkeypatch.setenv(place, str(path))
+    monkeypatch.setattr(session, "_check_address", lambda address: None)
+    monkeypatch.setattr(ray, "init", lambda **options: None)
+    monkeypatch.setattr(ray, "nodes", list)
+    with mock.patch.dict(os.environ):
+        with ray_session("head:6379") as cluster:
+            mode = os.environ.get("RAY_AUTH_MODE")
+        os.environ.pop("RAY_AUTH_MODE", None)
+    assert mode == ("token" if place else None)
+    assert any("without a token" in note for note in cluster.notes) == (place is None)

@@ -135,3 +135,28 @@ def test_what_is_wrong_is_named(shards: Path, harm: Callable[[Path], object], ru
     harm(shards)
     with pytest.raises(DataError, match=rule):
         survey(DataConfig(data=str(shards), image_size=16))
+
+
+def test_a_header_that_claims_gigabytes_is_refused(shards: Path) -> None:
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 1 << 32
+    path = shards / "train-000.tar"
+    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT))
+    with path.open("r+b") as file:
+        file.truncate(1 << 33)
+    with pytest.raises(DataError, match=r"'train-000\.tar' is none: a header must have at most 2,097,152 bytes"):
+        survey(DataConfig(data=str(shards), image_size=8))
+
+
+def test_names_that_lead_elsewhere_are_names(shards: Path, tmp_path: Path) -> None:
+    """Nothing is unpacked."""
+    with tarfile.open(shards / "train-000.tar", "w") as tar:
+        for name in ("../../out", "/tmp/out", "a/../../../out"):
+            add(tar, f"{name}.jpg", jpeg(1))
+            add(tar, f"{name}.cls", b"0")
+        link = tarfile.TarInfo("link.jpg")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    found = survey(DataConfig(data=str(shards), image_size=8))
+    assert sum(found.counts.values()) == 3 + 15 + 6
+    assert {path.name for path in tmp_path.iterdir()} <= {"shards", "cache"}

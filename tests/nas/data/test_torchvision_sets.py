@@ -1,12 +1,14 @@
 """Data sets of torchvision's by name, from files as it would have downloaded them."""
 
 import gzip
+import inspect
 import pickle
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torchvision
 from PIL import Image
 
 from nas.data import DataConfig, DataError, dataset_of, survey
@@ -94,3 +96,23 @@ def test_what_is_missing_is_named(tmp_path: Path, name: str, rule: str) -> None:
 
 def test_it_needs_no_files_to_be_known() -> None:
     assert dataset_of(DataConfig(data="torchvision:Food101", image_size=8)).uses_root
+
+
+def test_what_torchvision_reads_runs_no_code() -> None:
+    """A set that unpickles, or loads what torch saved, does so after a look at a hash or for tensors alone: a new one
+    that does not is to be refused."""
+    folder = Path(inspect.getfile(torchvision.datasets)).parent
+    unpickle = {path.stem for path in folder.glob("*.py") if "pickle.load(" in path.read_text()}
+    assert unpickle == {"cifar", "lsun"}
+    loads = [line for path in folder.glob("*.py") for line in path.read_text().splitlines() if "torch.load(" in line]
+    assert loads
+    assert all("weights_only=True" in line for line in loads)
+    cifar = (folder / "cifar.py").read_text()
+    assert cifar.index("self._check_integrity()") < cifar.index("pickle.load(")
+
+
+@pytest.mark.parametrize("name", ["LSUN", "LSUNClass", "Cityscapes"])
+def test_sets_that_would_are_refused(name: str, tmp_path: Path) -> None:
+    config = DataConfig(data=f"torchvision:{name}", root=tmp_path, image_size=8)
+    with pytest.raises(DataError, match=f"torchvision's {name} cannot be had: it un"):
+        dataset_of(config).open(config)

@@ -139,7 +139,7 @@ def test_one_that_is_lost_while_a_search_goes_on(finished_supernet: Path, tmp_pa
         replace(found, sha256="0" * 64).check_unchanged()
     (folder / "model.safetensors").unlink()
     os.mkfifo(folder / "model.safetensors")
-    with pytest.raises(RunError, match=r"model\.safetensors: could not be read"):
+    with pytest.raises(RunError, match=r"model\.safetensors: is no regular file"):
         found.check_unchanged()
 
 

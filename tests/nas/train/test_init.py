@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +117,7 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
     "nested": (".pt", lambda path, state: torch.save({"model": state}, path), "but 'model' is dict"),
     "a list": (".pt", lambda path, state: torch.save([1], path), "got list"),
     "nothing": (".pt", lambda path, state: torch.save({}, path), "must hold a state dict"),
-    "text": (".pt", lambda path, state: path.write_text("weights"), "holds something else, or is damaged"),
+    "text": (".pt", lambda path, state: path.write_text("weights"), "is no file of torch's, or is damaged"),
     "empty": (".pth", lambda path, state: path.write_bytes(b""), "is no file of torch's, or is damaged"),
     "text as safetensors": (".safetensors", lambda path, state: path.write_text("weights"), "is no safetensors file"),
     "another's": (
@@ -140,12 +141,38 @@ REFUSED: dict[str, tuple[str, Write, str]] = {
         lambda path, state: torch.save({**state, "classifier.bias": torch.ones(10, dtype=torch.int8)}, path),
         "classifier.bias must hold floating-point numbers, got torch.int8",
     ),
+    "a variance": (
+        ".safetensors",
+        lambda path, state: save_file({**state, "stem.norm.running_var": torch.full((8,), -1e-3)}, path),
+        "stem.norm.running_var must be at least 0, got -0.001",
+    ),
+    "compressed": (".pt", lambda path, state: _compressed(path, state), "must not be compressed"),
+    "one number for many": (
+        ".pt",
+        lambda path, state: torch.save({**state, "x": torch.zeros(1).expand(10**6, 10**6)}, path),
+        "must hold no more numbers than its",
+    ),
+    "a bytearray": (
+        ".pt",
+        lambda path, state: torch.save({**state, "x": bytearray(10)}, path),
+        "must hold tensors alone, in torch's format, but has a bytearray",
+    ),
     "a shape": (
         ".safetensors",
         lambda path, state: save_file({**state, "stem.norm.weight": torch.ones(7)}, path),
         r"'stem.norm.weight' must have shape (8,), got (7,)",
     ),
 }
+
+
+def _compressed(path: Path, state: dict[str, Tensor]) -> None:
+    """10 MB of zeros, in a file of some kilobytes."""
+    torch.save({**state, "x": torch.zeros(10 << 18)}, path)
+    with zipfile.ZipFile(path) as plain:
+        members = {name: plain.read(name) for name in plain.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name, content)
 
 
 @pytest.mark.filterwarnings("ignore:Validating sparse tensor")
@@ -280,9 +307,22 @@ def test_published_weights_start_a_training_state(tmp_path: Path, small_job: Tra
 
 def test_a_pipe_is_not_waited_for_nor_a_vast_file_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pt")
-    with pytest.raises(RunError, match=r"pipe\.pt: must be a regular file"):
+    with pytest.raises(RunError, match=r"pipe\.pt: is no regular file"):
         read_weights(tmp_path / "pipe.pt")
     with (tmp_path / "vast.safetensors").open("wb") as file:
-        file.truncate(1 << 40)
-    with pytest.raises(RunError, match=r"vast\.safetensors: must have at most 8,589,934,592 bytes"):
+        file.truncate(1 << 33)
+    with pytest.raises(RunError, match=r"vast\.safetensors: is no safetensors file.*does not begin with a header"):
         read_weights(tmp_path / "vast.safetensors")
+    with (tmp_path / "vast.pt").open("wb") as file:
+        file.write(b"PK\x03\x04")
+        file.truncate(1 << 40)
+    with pytest.raises(RunError, match=r"vast\.pt: must be at most 8589934592 bytes"):
+        read_weights(tmp_path / "vast.pt")
+
+
+def test_a_link_is_followed_where_the_user_named_it(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    torch.save(weights, tmp_path / "a.pt")
+    (tmp_path / "b.pt").symlink_to("a.pt")
+    assert read_weights(tmp_path / "b.pt", follow_links=True).sha256 == read_weights(tmp_path / "a.pt").sha256
+    with pytest.raises(RunError, match=r"b\.pt: is a symbolic link"):
+        read_weights(tmp_path / "b.pt")
