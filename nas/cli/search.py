@@ -11,7 +11,7 @@ from nas.cli.fronts import fronts_document, fronts_text
 from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
 from nas.train import read_job
-from results import Run
+from results import Run, RunWriteError
 from search_space import SPACES
 
 __all__ = ["Config", "run"]
@@ -126,6 +126,10 @@ def run(config: Config) -> int:
             else:
                 end = start_search(_search_config(config), folder, progress)
     except EngineError as error:
+        raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
+    except RunWriteError as error:
+        if not (folder / "config.json").exists():
+            raise
         raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
     except KeyboardInterrupt:
         if (folder / "config.json").exists():

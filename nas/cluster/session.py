@@ -24,7 +24,7 @@ import psutil
 
 from nas.signals import STOPPING, handling
 
-__all__ = ["Cluster", "EngineError", "Node", "check_alive", "ray_session"]
+__all__ = ["Cluster", "EngineError", "Node", "check_address", "check_alive", "ray_session"]
 
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
@@ -41,6 +41,8 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Ray's memory monitor ends a whole search where it kills one worker; each trial has a limit of its own.
     "RAY_memory_monitor_refresh_ms": "0",
+    # What is left of a Ray whose driver was killed looks five times, so many seconds apart, before it ends.
+    "RAY_DASHBOARD_AGENT_CHECK_PARENT_INTERVAL_S": "1",
     # A trial runs at the priority that the user gave the command, as its step time is read under it.
     "RAY_worker_niceness": "0",
 }
@@ -93,7 +95,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         # On Linux this makes every part of Ray bind to 127.0.0.1; a test looks at the sockets.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     else:
-        _check_address(address)
+        check_address(address)
     import ray
 
     scratch = _make_scratch()
@@ -181,8 +183,9 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _check_address(address: str) -> None:
-    """Ray itself waits for minutes for a host that does not answer, and by `local` starts one that all can reach."""
+def check_address(address: str) -> None:
+    """Raise ValueError where nothing answers at a cluster's address. Ray itself waits for minutes for a host that does
+    not answer, and by `local` starts one that all can reach."""
     if address.startswith("local"):
         raise ValueError(f"address must be auto or HOST:PORT of a Ray cluster that runs, got {address!r}")
     place = address

@@ -36,7 +36,7 @@ from nas.train.feed import Feed
 from nas.train.folder import CHECKPOINTS, TrainFolder
 from nas.train.full import TrainingDiverged, TrainingInterrupted, train_in
 from nas.train.group import Group
-from nas.train.job import TrainJob, TrainResult, read_result
+from nas.train.job import CONFIG, TrainJob, TrainResult, read_result
 from nas.train.report import Progress, Silent
 from nas.train.streamed import default_workers
 from results import RunError
@@ -95,7 +95,7 @@ def train_on_cluster(
     if job.length.is_known:
         job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with ExitStack() as stack:
-        stack.enter_context(TrainFolder(folder, job, feed.fingerprints))
+        place = stack.enter_context(TrainFolder(folder, job, feed.fingerprints, begins=False))
         result = read_result(folder)
         if result is not None:
             return result
@@ -112,6 +112,8 @@ def train_on_cluster(
         try:
             if address is not None:
                 check_shared(folder)
+            if place.length.is_known and not (folder / CONFIG).exists():
+                place.begin(place.length)
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             mailbox = mailbox_actor(num_cpus=0, scheduling_strategy=here)
             task = _Task(

@@ -5,6 +5,7 @@ Ray's own stores (its result folders, its experiment state) are never read: the 
 
 import contextlib
 import io
+import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -49,7 +50,7 @@ def run_search(
     scratch: Path,
     on_tick: Callable[[], None],
 ) -> None:
-    """Run trials until the loop is over. A first signal (Ctrl-C, SIGTERM) lets what runs finish; a second one raises.
+    """Run trials until the loop is over. A first signal (of `STOPPING`) lets what runs finish; a second one raises.
 
     Args:
         make_call: what to send to a worker for a candidate.
@@ -125,7 +126,7 @@ def _trainable(config: dict[str, Any]) -> None:
 
 def _graceful_signals(loop: SearchLoop) -> AbstractContextManager[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if loop.interrupted:
+        if loop.interrupted and number != signal.SIGHUP:
             raise KeyboardInterrupt
         loop.interrupt()
 
