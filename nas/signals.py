@@ -63,8 +63,8 @@ def held_back(*numbers: signal.Signals) -> Iterator[None]:
 
 
 class StopRequest:
-    """Whether a signal of `STOPPING` came. A second one is an interrupt at once; but SIGHUP, which a closed terminal and
-    its shell both send, only asks."""
+    """Whether a signal of `STOPPING` came. A second one is an interrupt at once, but for SIGHUP: a closed terminal and
+    its shell both send it."""
 
     def __init__(self) -> None:
         self.asked = False

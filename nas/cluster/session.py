@@ -12,24 +12,27 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import psutil
 
 from nas.signals import STOPPING, handling
 
-__all__ = ["Cluster", "EngineError", "Node", "check_address", "check_alive", "ray_session"]
+__all__ = ["Cluster", "EngineError", "Node", "check_address", "ends_with_ray", "ray_session"]
 
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
 _GRACE_S = 5.0
+_LOOK_EVERY_S = 0.5
 _NEEDED = ("gcs_server", "raylet")
 
 _QUIET = {
@@ -137,16 +140,49 @@ def _secret() -> str:
     return secrets.token_hex(32)
 
 
-def check_alive() -> None:
-    """Look whether a Ray of our own still lives: without its server it would end this process after a minute.
+class _Lost(BaseException):
+    """No Exception, which Ray would catch."""
+
+
+@contextlib.contextmanager
+def ends_with_ray() -> Iterator[None]:
+    """Within, the loss of a Ray of our own interrupts the main thread: a call to it would wait for a minute, and then
+    end this process.
 
     Raises:
         EngineError: where its server, or its part that has the workers, has ended.
     """
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
+        yield
+        return
+    over, ended = threading.Event(), list[str]()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_EVERY_S):
+            ended.extend(_ended())
+            if ended and main.ident is not None:
+                signal.pthread_kill(main.ident, signal.SIGUSR2)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not over.is_set():
+            raise _Lost
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    with handling({signal.SIGUSR2: interrupt}):
+        watcher.start()
+        try:
+            yield
+        except _Lost:
+            raise EngineError(f"Ray was lost: its {ended[0]} has ended") from None
+        finally:
+            over.set()
+            watcher.join()
+
+
+def _ended() -> list[str]:
     node = _node()
-    for name, _ in node.dead_processes() if node is not None else ():
-        if name in _NEEDED:
-            raise EngineError(f"Ray was lost: its {name} has ended")
+    return [name for name, _ in (node.dead_processes() if node is not None else ()) if name in _NEEDED]
 
 
 def _node() -> Any:

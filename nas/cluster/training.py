@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from nas.cluster.mailbox import BEGINS, LAUNCHING, StopAsked, Told, mailbox_actor
-from nas.cluster.session import EngineError, Node, check_alive, ray_session
+from nas.cluster.session import EngineError, Node, ends_with_ray, ray_session
 from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError
@@ -106,6 +106,7 @@ def train_on_cluster(
         stack.enter_context(redirect_stdout(io.StringIO()))
         cluster = stack.enter_context(ray_session(address))
         workers.check_room(cluster.nodes, job.compute)
+        stack.enter_context(ends_with_ray())
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -180,7 +181,6 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
     has_begun, evaluated = False, 0
     waiting, tell_at = True, time.monotonic() + WAITING_S
     while True:
-        check_alive()
         ended, _ = ray.wait([fitting], timeout=0)
         for what, value in ray.get(mailbox.take.remote()):
             if what == ENDED:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from nas.cluster import EngineError
+from nas.cluster import EngineError, ends_with_ray
 from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
@@ -73,7 +73,7 @@ def run_search(
         on_probe(probe)
 
     failures = 0
-    with _graceful_signals(loop):
+    with _graceful_signals(loop), ends_with_ray():
         while not loop.over:
             searcher = LoopSearcher(
                 loop, make_call, probe_call=to_probe, on_probe=on_probed, on_failure=on_failure, on_tick=on_tick
