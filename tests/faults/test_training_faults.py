@@ -1,10 +1,13 @@
 """Harm done to `nas train`, `nas supernet train` and `nas scale --train` alike: from within, in this process."""
 
 import errno
+import itertools
 import json
 import os
 import shutil
 import signal
+import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+import nas as product
 from nas.cli import main
 from nas.train.step import FullStep
 from tests.faults.conftest import SPACE, TRAINED
@@ -32,7 +36,7 @@ def _here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tiny.json").write_text(TRAINED.to_json())
 
 
-@pytest.fixture(params=COMMANDS)
+@pytest.fixture(params=[COMMANDS[0], *(pytest.param(name, marks=pytest.mark.long) for name in COMMANDS[1:])])
 def training(request: pytest.FixtureRequest) -> Training:
     return trainings(STEPS)[request.param]
 
@@ -191,15 +195,15 @@ def test_a_torn_or_rotten_checkpoint_is_passed_over(
     harmed.harm = lambda: signal.raise_signal(signal.SIGTERM)
     assert nas(*training.begun)[0] == 130
     newest = run / f"checkpoints/step-{HARMED_AT}.pt"
-    content = bytearray(newest.read_bytes())
-    flipped = bytes(content[: len(content) // 2]) + bytes([content[len(content) // 2] ^ 1])
+    content = newest.read_bytes()
+    with zipfile.ZipFile(newest) as archive:
+        largest = max(archive.infolist(), key=lambda record: record.file_size)
+        place = content.index(archive.read(largest)) + largest.file_size // 2
+    flipped = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
     newest.write_bytes(
-        {
-            "0": b"",
-            "half": bytes(content[: len(content) // 2]),
-            "but 10 bytes": bytes(content[:-10]),
-            "a flipped bit": flipped + bytes(content[len(flipped) :]),
-        }[damage]
+        {"0": b"", "half": content[: len(content) // 2], "but 10 bytes": content[:-10], "a flipped bit": flipped}[
+            damage
+        ]
     )
     code, error = nas(*training.goes_on)
     assert code == 0, error
@@ -270,25 +274,21 @@ def test_a_copy_goes_on_where_it_was_copied_to(
 
 @pytest.mark.parametrize("jump_s", [1e9, -1e9])
 def test_the_wall_clock_may_jump(
-    training: Training, nas: Nas, monkeypatch: pytest.MonkeyPatch, jump_s: float
+    training: Training, plain: bytes, nas: Nas, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
-    """Of a budget of wall clock the steps that fit are those of an even clock."""
-    import time
-
-    now, looks = time.time, 0
-
-    def jumping() -> float:
-        nonlocal looks
-        looks += 1
-        return now() + looks * jump_s
-
-    monkeypatch.setattr(time, "time", jumping)
-    begun = ["2s" if word == f"{STEPS}st" else word for word in training.begun]
-    code, error = nas(*begun)
+    now, looks = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: now() + next(looks) * jump_s)
+    code, error = nas(*training.begun)
     assert code == 0, error
-    result = json.loads(Path(training.folder, "result.json").read_text())
-    assert result["steps"] > 1
-    assert 0 < result["seconds"] < 1000
+    assert Path(training.folder, "model.safetensors").read_bytes() == plain
+    assert 0 < json.loads(Path(training.folder, "result.json").read_text())["seconds"] < 3600
+
+
+def test_no_budget_asks_the_wall_clock() -> None:
+    """Other than for a date to show, as TensorBoard's events have one."""
+    rooms = [Path(product.__file__).parent / name for name in ("search", "train", "cluster", "measure")]
+    asking = {path.name for room in rooms for path in room.rglob("*.py") if "time.time(" in path.read_text()}
+    assert asking == {"scalars.py"}
 
 
 @pytest.mark.parametrize(
