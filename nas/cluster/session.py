@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -33,6 +33,7 @@ _LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
 _GRACE_S = 5.0
 _LOOK_EVERY_S = 0.5
+_LOOKS_BEFORE_END = 10
 _NEEDED = ("gcs_server", "raylet")
 
 _QUIET = {
@@ -145,9 +146,13 @@ class _Lost(BaseException):
 
 
 @contextlib.contextmanager
-def ends_with_ray() -> Iterator[None]:
-    """Within, the loss of a Ray of our own interrupts the main thread: a call to it would wait for a minute, and then
-    end this process.
+def ends_with_ray(scratch: Path, last_words: Callable[[str], None]) -> Iterator[None]:
+    """Within, the loss of a Ray of our own interrupts the main thread. Where that stays in one of Ray's calls, which
+    would wait for a minute and then end this process without a word, it is ended here.
+
+    Args:
+        scratch: the session's folder, which is removed before.
+        last_words: told the reason before.
 
     Raises:
         EngineError: where its server, or its part that has the workers, has ended.
@@ -159,10 +164,18 @@ def ends_with_ray() -> Iterator[None]:
     over, ended = threading.Event(), list[str]()
 
     def watch() -> None:
+        looks = 0
         while not over.wait(_LOOK_EVERY_S):
             ended.extend(_ended())
-            if ended and main.ident is not None:
-                signal.pthread_kill(main.ident, signal.SIGUSR2)
+            if not ended or main.ident is None:
+                continue
+            signal.pthread_kill(main.ident, signal.SIGUSR2)
+            looks += 1
+            if looks > _LOOKS_BEFORE_END:
+                last_words(_lost(ended))
+                _end(_processes())
+                shutil.rmtree(scratch, ignore_errors=True)
+                os._exit(1)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if not over.is_set():
@@ -174,10 +187,14 @@ def ends_with_ray() -> Iterator[None]:
         try:
             yield
         except _Lost:
-            raise EngineError(f"Ray was lost: its {ended[0]} has ended") from None
+            raise EngineError(_lost(ended)) from None
         finally:
             over.set()
             watcher.join()
+
+
+def _lost(ended: Sequence[str]) -> str:
+    return f"Ray was lost: its {ended[0]} has ended"
 
 
 def _ended() -> list[str]:

@@ -106,7 +106,7 @@ def train_on_cluster(
         stack.enter_context(redirect_stdout(io.StringIO()))
         cluster = stack.enter_context(ray_session(address))
         workers.check_room(cluster.nodes, job.compute)
-        stack.enter_context(ends_with_ray())
+        stack.enter_context(ends_with_ray(cluster.scratch, progress.note))
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 

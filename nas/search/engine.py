@@ -49,6 +49,7 @@ def run_search(
     resources: Resources,
     scratch: Path,
     on_tick: Callable[[], None],
+    on_lost: Callable[[str], None],
 ) -> None:
     """Run trials until the loop is over. A first signal (of `STOPPING`) lets what runs finish; a second one raises.
 
@@ -58,6 +59,7 @@ def run_search(
         on_failure: called where a trial failed, before that is on record; what it raises ends the search instead.
         scratch: a folder for what Tune insists on writing.
         on_tick: called several times a second.
+        on_lost: told why this process ends now, where Ray is lost and does not let it go.
 
     Raises:
         EngineError: where Ray fails again and again, or the probe fails.
@@ -73,7 +75,7 @@ def run_search(
         on_probe(probe)
 
     failures = 0
-    with _graceful_signals(loop), ends_with_ray():
+    with _graceful_signals(loop), ends_with_ray(scratch, on_lost):
         while not loop.over:
             searcher = LoopSearcher(
                 loop, make_call, probe_call=to_probe, on_probe=on_probed, on_failure=on_failure, on_tick=on_tick

@@ -70,6 +70,7 @@ class Search:
         command: list[str] | None = None,
         faults: Mapping[str, str] | None = None,
         mounts: str | None = None,
+        stderr: int = subprocess.PIPE,
     ) -> None:
         environment = {**os.environ, "NAS_CACHE_DIR": str(cache)}
         environment.pop("RAY_ADDRESS", None)
@@ -84,7 +85,7 @@ class Search:
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )

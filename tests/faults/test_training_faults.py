@@ -222,7 +222,7 @@ def test_a_full_disk_says_which_file_and_how_to_go_on(
     def refused(descriptor: int, data: Any) -> int:
         name = ""
         with suppress(OSError):
-            name = os.readlink(f"/proc/self/fd/{descriptor}")
+            name = str(Path(f"/proc/self/fd/{descriptor}").readlink())
         if full and what in name:
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(descriptor, data)

@@ -1,5 +1,5 @@
-"""Harm to the product from within: Python imports this module at its start where its folder is on PYTHONPATH, so also in
-Ray's workers and in what they fork.
+"""Harm to the product from within: Python imports this module at its start where its folder is on PYTHONPATH, so also
+in Ray's workers and in what they fork.
 
 NAS_TEST_FAULTS is JSON, {module: code}: the code runs in the module's namespace once the module is imported.
 """
