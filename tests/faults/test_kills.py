@@ -74,4 +74,4 @@ def test_a_training_killed_at_random_moments_ends_with_the_same_bits(nas: Start,
     code, _, error = nas(*training.goes_on).wait()
     assert code == 0, error
     assert (run / "model.safetensors").read_bytes() == plain
-    assert not [path for path in run.rglob(".*.tmp")]
+    assert not list(run.rglob(".*.tmp"))

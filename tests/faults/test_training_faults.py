@@ -28,6 +28,11 @@ STEPS = 8
 HARMED_AT = 4
 
 
+def long(value: Any) -> Any:
+    """A case like another, which is tried for each change."""
+    return pytest.param(value, marks=pytest.mark.long)
+
+
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -36,7 +41,7 @@ def _here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tiny.json").write_text(TRAINED.to_json())
 
 
-@pytest.fixture(params=[COMMANDS[0], *(pytest.param(name, marks=pytest.mark.long) for name in COMMANDS[1:])])
+@pytest.fixture(params=[COMMANDS[0], *map(long, COMMANDS[1:])])
 def training(request: pytest.FixtureRequest) -> Training:
     return trainings(STEPS)[request.param]
 
@@ -114,7 +119,7 @@ def no_locks(run: Path) -> None:
     assert not list(run.rglob("*.tmp"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [long(signal.SIGINT), long(signal.SIGTERM), signal.SIGHUP])
 def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
     training: Training, plain: bytes, harmed: Harmed, nas: Nas, number: signal.Signals
 ) -> None:
@@ -151,7 +156,7 @@ def test_a_second_signal_ends_at_once(training: Training, plain: bytes, harmed: 
 
 @pytest.mark.parametrize(
     "error",
-    [torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), MemoryError("no room")],
+    [torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"), long(MemoryError("no room"))],
     ids=["cuda", "system"],
 )
 def test_no_memory_is_told_with_what_to_do(
@@ -187,7 +192,7 @@ def test_a_lost_loss_ends_it_with_the_checkpoints_before(
     assert nas(*training.goes_on)[0] == 0
 
 
-@pytest.mark.parametrize("damage", ["0", "half", "but 10 bytes", "a flipped bit"])
+@pytest.mark.parametrize("damage", [long("0"), long("half"), long("but 10 bytes"), "a flipped bit"])
 def test_a_torn_or_rotten_checkpoint_is_passed_over(
     training: Training, plain: bytes, harmed: Harmed, nas: Nas, damage: str
 ) -> None:
@@ -212,7 +217,7 @@ def test_a_torn_or_rotten_checkpoint_is_passed_over(
     assert (run / "model.safetensors").read_bytes() == plain
 
 
-@pytest.mark.parametrize("what", ["checkpoints", "metrics.jsonl", "model.safetensors"])
+@pytest.mark.parametrize("what", ["checkpoints", long("metrics.jsonl"), long("model.safetensors")])
 def test_a_full_disk_says_which_file_and_how_to_go_on(
     training: Training, plain: bytes, harmed: Harmed, nas: Nas, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -272,7 +277,7 @@ def test_a_copy_goes_on_where_it_was_copied_to(
     assert Path(training.folder, "model.safetensors").read_bytes() == plain
 
 
-@pytest.mark.parametrize("jump_s", [1e9, -1e9])
+@pytest.mark.parametrize("jump_s", [1e9, long(-1e9)])
 def test_the_wall_clock_may_jump(
     training: Training, plain: bytes, nas: Nas, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
