@@ -17,7 +17,7 @@ Start = Callable[..., Search]
 TOY = ("--space", "toy.yaml", "--train-length", "20", "--seed", "3", "--sampler", "random", "--dtype", "float32")
 
 
-@pytest.mark.parametrize(("command", "kilobytes"), zip(COMMANDS, (140, 600, 80), strict=True))
+@pytest.mark.parametrize(("command", "kilobytes"), list(zip(COMMANDS, (140, 600, 80), strict=True)))
 def test_a_training_on_a_disk_that_fills_up(nas: Start, tmp_path: Path, command: str, kilobytes: int) -> None:
     """Its disk holds the beginning, not the end."""
     training = trainings(12)[command]
