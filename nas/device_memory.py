@@ -20,7 +20,7 @@ import psutil
 
 from nas.device import Compute, keep_freed_memory
 
-__all__ = ["give_back_memory", "gpu_memory_bytes", "peak_bytes_added", "private_bytes"]
+__all__ = ["give_back_memory", "gpu_memory_bytes", "is_out_of_memory", "peak_bytes_added", "private_bytes"]
 
 Build = Callable[[], Callable[[], None]]
 """Makes a call to repeat. All that it makes goes away with the call."""
@@ -105,6 +105,16 @@ def _bytes_in_use(compute: Compute) -> int:
 
         return int(torch.cuda.memory_allocated(compute.device))
     return psutil.Process().memory_info().rss
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was refused, the system's or a device's."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # torch has no class of its own for the CPU (2.14).
+    return type(error) is RuntimeError and "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def gpu_memory_bytes(compute: Compute) -> int:

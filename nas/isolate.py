@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import psutil
 
-from nas.device_memory import private_bytes
+from nas.device_memory import is_out_of_memory, private_bytes
 
 __all__ = ["ChildOutcome", "main_module_hidden", "run_in_child"]
 
@@ -127,9 +127,7 @@ def _child_main(sender: Connection, call: str, arguments: tuple[Any, ...]) -> No
 
 
 def _raised(error: Exception) -> ChildOutcome:
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return ChildOutcome(ended="out_of_memory", reason=f"{type(error).__name__}: {error}")
     from results import RunError
 

@@ -1,6 +1,7 @@
 """Signal handlers that hold for a while."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -10,22 +11,45 @@ from typing import Any
 __all__ = ["STOPPING", "StopRequest", "handling", "held_back", "stop_request"]
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-"""What asks a command to end."""
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a command to end: Ctrl-C, a batch system, a terminal that is closed."""
 
 
 @contextlib.contextmanager
 def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
-    """Signal handlers for a while; as they were where this is not the main thread, which alone may set them."""
+    """Signal handlers for a while; as they were where this is not the main thread, which alone may set them. A SIGHUP
+    that is ignored, as nohup has it, stays so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    before = {}
+    for number, handler in handlers.items():
+        if number == signal.SIGHUP:
+            if signal.getsignal(number) == signal.SIG_IGN:
+                continue
+            handler = _without_terminal(handler) if callable(handler) else handler
+        before[number] = signal.signal(number, handler)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _without_terminal(handler: Callable[[int, FrameType | None], Any]) -> Handler:
+    """For SIGHUP: what is said to a terminal that is gone goes nowhere, as it would be an error otherwise."""
+
+    def on_hangup(number: int, frame: FrameType | None) -> None:
+        for descriptor in (1, 2):
+            try:
+                os.write(descriptor, b"")
+            except OSError:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+        handler(number, frame)
+
+    return on_hangup
 
 
 @contextlib.contextmanager
@@ -39,13 +63,14 @@ def held_back(*numbers: signal.Signals) -> Iterator[None]:
 
 
 class StopRequest:
-    """Whether a signal of `STOPPING` came. A second one is an interrupt at once."""
+    """Whether a signal of `STOPPING` came. A second one is an interrupt at once, but for SIGHUP: a closed terminal and
+    its shell both send it."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.asked and number != signal.SIGHUP:
             raise KeyboardInterrupt
         self.asked = True
 

@@ -1,9 +1,6 @@
 """Writing a run. The driver of a search is the only writer, and holds the folder's lock for as long as it is one."""
 
-import contextlib
 import json
-import os
-import platform
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -11,12 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from results.asks import Ask, in_order
-from results.durable import AppendFile, RunError, RunWriteError, read_bounded, sync_folder, write_atomically
+from results.durable import AppendFile, RunError, RunWriteError, sync_folder, write_atomically
 from results.folder import ASKS, CONFIG, FRONT, SCHEMA_VERSION, TRIALS, WITHOUT_ASKS, read_config
 from results.limits import Limits
+from results.lock import lock_folder, unlock_folder
 from results.networks import networks_by_device
 from results.pareto import pareto_front
 from results.record import TrialResult
@@ -24,7 +22,6 @@ from results.reward import Objective
 from results.state import LOCK, OWNER, SUMMARY
 from results.store import Run
 from results.tables import front_csv, summarize
-from search_space.files import load_json
 
 __all__ = ["RunWriter", "check_run_name"]
 
@@ -112,7 +109,7 @@ class RunWriter:
             folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         except OSError as error:
             raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
-        writer = cls(folder, objective=objective, limits=limits, lock=_acquire(folder))
+        writer = cls(folder, objective=objective, limits=limits, lock=lock_folder(folder))
         try:
             _refuse_used(folder)
             writer._files = {name: AppendFile(folder / name, keep=0) for name in (ASKS, TRIALS)}
@@ -135,12 +132,12 @@ class RunWriter:
         """
         folder = Path(folder)
         read_config(folder)
-        lock = _acquire(folder)
+        lock = lock_folder(folder)
         try:
             run = Run(folder)
             writer = cls(folder, objective=run.objective, limits=run.limits, lock=lock)
         except BaseException:
-            lock.release()
+            unlock_folder(folder, lock)
             raise
         try:
             writer.config, writer.notes = run.config, run.notes
@@ -247,10 +244,7 @@ class RunWriter:
         for file in self._files.values():
             file.close()
         self._files = {}
-        if self._lock.is_locked:
-            with contextlib.suppress(OSError):
-                (self.folder / OWNER).unlink(missing_ok=True)
-            self._lock.release()
+        unlock_folder(self.folder, self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -271,28 +265,3 @@ def _refuse_used(folder: Path) -> None:
     ours = {LOCK, OWNER, TRIALS, ASKS, f".{CONFIG}.tmp", f".{OWNER}.tmp"}
     if others := sorted({path.name for path in folder.iterdir()} - ours):
         raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")
-
-
-def _acquire(folder: Path) -> FileLock:
-    lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RunError(f"{folder}: is being written by {_owner(folder)}; wait for it, or choose another name") from None
-    except OSError as error:
-        raise RunWriteError(f"{folder / LOCK}: could not be locked: {error.strerror}") from error
-    try:
-        owner = {"pid": os.getpid(), "host": platform.node()}
-        write_atomically(folder / OWNER, json.dumps(owner) + "\n")
-    except BaseException:
-        lock.release()
-        raise
-    return lock
-
-
-def _owner(folder: Path) -> str:
-    try:
-        owner = load_json(read_bounded(folder / OWNER, 4096))
-        return f"process {int(owner['pid'])} on {owner['host']}"
-    except (ValueError, TypeError, KeyError):
-        return "another process"

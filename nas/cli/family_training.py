@@ -118,7 +118,9 @@ def resumed(config: Config) -> Config:
         raise RunError(f"{folder / CONFIG}: {error}") from None
     of_now: dict[str, Any] = {name: getattr(config, name) for name in (*OF_THE_COMMAND, "workers", "address")}
     moved: dict[str, Any] = {name: getattr(config, name) for name in ("data", "data_root") if name in config.given}
-    there = {"family": record.family, "out": str(folder.absolute()), "resume": None}
+    # A family that was moved or copied took its trainings along.
+    family = str(folder.absolute().parent) if (folder.absolute().parent / FAMILY_FILE).exists() else record.family
+    there = {"family": family, "out": str(folder.absolute()), "resume": None}
     return replace(before, **{**of_now, **moved, **there})
 
 

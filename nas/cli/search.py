@@ -1,18 +1,21 @@
 """`nas search`: run a search, or go on with one."""
 
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from tyro.conf import Fixed, Suppress
 
-from nas.cli.console import Failed, print_json, print_note
+from nas.cli.console import Failed, print_error, print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
 from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
 from nas.text import printable
 from nas.train import read_job
-from results import Run
+from results import Run, RunWriteError
 from search_space import SPACES
 
 __all__ = ["Config", "run"]
@@ -121,18 +124,37 @@ def run(config: Config) -> int:
     """Search, print the front, say what to type next."""
     folder = _new_folder(config) if config.resume is None else find_run(config.resume)
     try:
-        with Progress() as progress:
+        with Progress(on_lost=_last_words(config, folder)) as progress:
             if config.resume is not None:
                 end = resume_search(folder, progress, changes=_changes(config))
             else:
                 end = start_search(_search_config(config), folder, progress)
     except EngineError as error:
         raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
+    except RunWriteError as error:
+        if not (folder / "config.json").exists():
+            raise
+        raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
     except KeyboardInterrupt:
         if (folder / "config.json").exists():
             print_note(_how_to_go_on(folder))
         raise
     return _report(config, end)
+
+
+def _last_words(config: Config, folder: Path) -> Callable[[str], None]:
+    """What `run` would have said of a Ray that was lost. The stdout is today's: while Ray works there is another."""
+    stdout = sys.stdout
+
+    def tell(reason: str) -> None:
+        message = f"{reason}\n{_how_to_go_on(folder)}"
+        print_error(message)
+        if config.json:
+            with redirect_stdout(stdout):
+                print_json({"error": message, "exit_code": FAILED})
+            stdout.flush()
+
+    return tell
 
 
 def _how_to_go_on(folder: Path) -> str:

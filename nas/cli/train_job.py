@@ -17,10 +17,11 @@ from nas.cli.start import find_start
 from nas.cli.train_config import OF_THE_COMMAND, Config, RunOptions, workers_of
 from nas.cli.training_options import full_options
 from nas.cli.watched import watched
-from nas.cluster import EngineError
+from nas.cluster import EngineError, check_address
 from nas.data import DataConfig, DataMode, Survey, choose_mode, survey
 from nas.data.moments import sample_moments
 from nas.device import Compute
+from nas.device_memory import is_out_of_memory
 from nas.text import printable
 from nas.train import FINE_TUNE_STEPS, FullOptions, TrainJob, TrainLength, TrainResult, read_job
 from nas.train.job import CONFIG, read_result
@@ -56,6 +57,8 @@ def check_run_options(config: RunOptions) -> None:
     if not 0 <= config.checkpoint_seconds < math.inf:
         raise ValueError(f"--checkpoint-seconds must be a number of at least 0, got {config.checkpoint_seconds}")
     workers_of(config)
+    if config.address is not None:
+        check_address(config.address)
     if config.loader_workers is not None and not 0 <= config.loader_workers <= MAX_LOADER_WORKERS:
         raise ValueError(f"--loader-workers must be from 0 to {MAX_LOADER_WORKERS}, got {config.loader_workers}")
     if config.resume is not None:
@@ -231,11 +234,12 @@ def train_job(job: TrainJob, folder: Path, config: RunOptions, *, resumed_by: Pa
 
     Raises:
         ValueError: for a value that breaks a rule, or a folder that is not the job's.
-        Failed: where the loss was not finite, or machines or processes were lost.
+        Failed: where the loss was not finite, memory was not enough, or machines or processes were lost.
         KeyboardInterrupt: where a signal asked for a stop.
     """
     from nas.data import WorkerLost
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
+    from nas.train.checkpoint import first_line
 
     if config.loader_workers is not None and job.data_mode == "cache":
         print_note("--loader-workers has no effect: the images come from the cache")
@@ -264,6 +268,11 @@ def train_job(job: TrainJob, folder: Path, config: RunOptions, *, resumed_by: Pa
         if not (folder / CONFIG).exists():
             raise
         raise Failed(f"{error}\n{how_to_go_on}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        told = f"out of memory ({first_line(error)}): give a smaller --batch-size, or --accumulate"
+        raise Failed(f"{told}\n{how_to_go_on}") from error
     except TrainingInterrupted as error:
         print_note(f"{error}, which is kept; {how_to_go_on}" if (folder / CONFIG).exists() else str(error))
         raise KeyboardInterrupt from error

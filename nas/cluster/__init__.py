@@ -2,13 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nas.cluster.session import Cluster, EngineError, Node, ray_session
+from nas.cluster.session import Cluster, EngineError, Node, check_address, ends_with_ray, ray_session
 from nas.cluster.workers import Workers
 
 if TYPE_CHECKING:
     from nas.cluster.training import train_on_cluster
 
-__all__ = ["Cluster", "EngineError", "Node", "Workers", "ray_session", "train_on_cluster"]
+__all__ = [
+    "Cluster",
+    "EngineError",
+    "Node",
+    "Workers",
+    "check_address",
+    "ends_with_ray",
+    "ray_session",
+    "train_on_cluster",
+]
 
 
 def __getattr__(name: str) -> Any:

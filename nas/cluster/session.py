@@ -12,24 +12,28 @@ import shutil
 import signal
 import socket
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import psutil
 
 from nas.signals import STOPPING, handling
 
-__all__ = ["Cluster", "EngineError", "Node", "check_alive", "ray_session"]
+__all__ = ["Cluster", "EngineError", "Node", "check_address", "ends_with_ray", "ray_session"]
 
 _TEMPORARY_PREFIX = "nas-ray-"
 _LONGEST_PARENT = 24
 _OBJECT_STORE_BYTES = 128 << 20
 _GRACE_S = 5.0
+_LOOK_EVERY_S = 0.5
+_LOOKS_BEFORE_END = 10
 _NEEDED = ("gcs_server", "raylet")
 OPEN = (
     "note: this Ray cluster was reached without a token: whoever reaches its ports can run code on its machines; "
@@ -45,6 +49,8 @@ _QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Ray's memory monitor ends a whole search where it kills one worker; each trial has a limit of its own.
     "RAY_memory_monitor_refresh_ms": "0",
+    # What is left of a Ray whose driver was killed looks five times, so many seconds apart, before it ends.
+    "RAY_DASHBOARD_AGENT_CHECK_PARENT_INTERVAL_S": "1",
     # A trial runs at the priority that the user gave the command, as its step time is read under it.
     "RAY_worker_niceness": "0",
 }
@@ -99,7 +105,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         # On Linux this makes every part of Ray bind to 127.0.0.1; a test looks at the sockets.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     else:
-        _check_address(address)
+        check_address(address)
         if has_token():
             # To a cluster that asks for none it makes no difference.
             os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -156,16 +162,65 @@ def has_token() -> bool:
     return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token").is_file()
 
 
-def check_alive() -> None:
-    """Look whether a Ray of our own still lives: without its server it would end this process after a minute.
+class _Lost(BaseException):
+    """No Exception, which Ray would catch."""
+
+
+@contextlib.contextmanager
+def ends_with_ray(scratch: Path, last_words: Callable[[str], None]) -> Iterator[None]:
+    """Within, the loss of a Ray of our own interrupts the main thread. Where that stays in one of Ray's calls, which
+    would wait for a minute and then end this process without a word, it is ended here.
+
+    Args:
+        scratch: the session's folder, which is removed before.
+        last_words: told the reason before.
 
     Raises:
         EngineError: where its server, or its part that has the workers, has ended.
     """
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
+        yield
+        return
+    over, ended = threading.Event(), list[str]()
+
+    def watch() -> None:
+        looks = 0
+        while not over.wait(_LOOK_EVERY_S):
+            ended.extend(_ended())
+            if not ended or main.ident is None:
+                continue
+            signal.pthread_kill(main.ident, signal.SIGUSR2)
+            looks += 1
+            if looks > _LOOKS_BEFORE_END:
+                last_words(_lost(ended))
+                _end(_processes())
+                shutil.rmtree(scratch, ignore_errors=True)
+                os._exit(1)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not over.is_set():
+            raise _Lost
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    with handling({signal.SIGUSR2: interrupt}):
+        watcher.start()
+        try:
+            yield
+        except _Lost:
+            raise EngineError(_lost(ended)) from None
+        finally:
+            over.set()
+            watcher.join()
+
+
+def _lost(ended: Sequence[str]) -> str:
+    return f"Ray was lost: its {ended[0]} has ended"
+
+
+def _ended() -> list[str]:
     node = _node()
-    for name, _ in node.dead_processes() if node is not None else ():
-        if name in _NEEDED:
-            raise EngineError(f"Ray was lost: its {name} has ended")
+    return [name for name, _ in (node.dead_processes() if node is not None else ()) if name in _NEEDED]
 
 
 def _node() -> Any:
@@ -202,8 +257,9 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _check_address(address: str) -> None:
-    """Ray itself waits for minutes for a host that does not answer, and by `local` starts one that all can reach."""
+def check_address(address: str) -> None:
+    """Raise ValueError where nothing answers at a cluster's address. Ray itself waits for minutes for a host that does
+    not answer, and by `local` starts one that all can reach."""
     if address.startswith("local"):
         raise ValueError(f"address must be auto or HOST:PORT of a Ray cluster that runs, got {address!r}")
     place = address

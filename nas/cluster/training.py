@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from nas.cluster.mailbox import BEGINS, LAUNCHING, StopAsked, Told, mailbox_actor
-from nas.cluster.session import EngineError, Node, check_alive, ray_session
+from nas.cluster.session import EngineError, Node, ends_with_ray, ray_session
 from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError
@@ -36,7 +36,7 @@ from nas.train.feed import Feed
 from nas.train.folder import CHECKPOINTS, TrainFolder
 from nas.train.full import TrainingDiverged, TrainingInterrupted, train_in
 from nas.train.group import Group
-from nas.train.job import TrainJob, TrainResult, read_result
+from nas.train.job import CONFIG, TrainJob, TrainResult, read_result
 from nas.train.report import Progress, Silent
 from nas.train.streamed import default_workers
 from results import RunError
@@ -95,7 +95,7 @@ def train_on_cluster(
     if job.length.is_known:
         job.phases(job.total_steps(feed.counts["train"]))  # refused before anything is written
     with ExitStack() as stack:
-        stack.enter_context(TrainFolder(folder, job, feed.fingerprints))
+        place = stack.enter_context(TrainFolder(folder, job, feed.fingerprints, begins=False))
         result = read_result(folder)
         if result is not None:
             return result
@@ -108,12 +108,15 @@ def train_on_cluster(
         workers.check_room(cluster.nodes, job.compute)
         for note in cluster.notes:
             progress.note(note)
+        stack.enter_context(ends_with_ray(cluster.scratch, progress.note))
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         try:
             if address is not None:
                 check_shared(folder)
+            if place.length.is_known and not (folder / CONFIG).exists():
+                place.begin(place.length)
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
             mailbox = mailbox_actor(num_cpus=0, scheduling_strategy=here)
             task = _Task(
@@ -180,7 +183,6 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
     has_begun, evaluated = False, 0
     waiting, tell_at = True, time.monotonic() + WAITING_S
     while True:
-        check_alive()
         ended, _ = ray.wait([fitting], timeout=0)
         for what, value in ray.get(mailbox.take.remote()):
             if what == ENDED:

@@ -206,6 +206,7 @@ class Driver:
                 resources=self._resources,
                 scratch=self._scratch,
                 on_tick=lambda: self._progress.tick(self._now_s()),
+                on_lost=self._progress.on_lost,
             )
         except BaseException:
             # The first fault is the one to tell: a full disk refuses the summary as well.

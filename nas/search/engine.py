@@ -5,6 +5,7 @@ Ray's own stores (its result folders, its experiment state) are never read: the 
 
 import contextlib
 import io
+import signal
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from nas.cluster import EngineError
+from nas.cluster import EngineError, ends_with_ray
 from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
@@ -48,8 +49,9 @@ def run_search(
     resources: Resources,
     scratch: Path,
     on_tick: Callable[[], None],
+    on_lost: Callable[[str], None],
 ) -> None:
-    """Run trials until the loop is over. A first signal (Ctrl-C, SIGTERM) lets what runs finish; a second one raises.
+    """Run trials until the loop is over. A first signal (of `STOPPING`) lets what runs finish; a second one raises.
 
     Args:
         make_call: what to send to a worker for a candidate.
@@ -57,6 +59,7 @@ def run_search(
         on_failure: called where a trial failed, before that is on record; what it raises ends the search instead.
         scratch: a folder for what Tune insists on writing.
         on_tick: called several times a second.
+        on_lost: told why this process ends now, where Ray is lost and does not let it go.
 
     Raises:
         EngineError: where Ray fails again and again, or the probe fails.
@@ -72,7 +75,7 @@ def run_search(
         on_probe(probe)
 
     failures = 0
-    with _graceful_signals(loop):
+    with _graceful_signals(loop), ends_with_ray(scratch, on_lost):
         while not loop.over:
             searcher = LoopSearcher(
                 loop, make_call, probe_call=to_probe, on_probe=on_probed, on_failure=on_failure, on_tick=on_tick
@@ -125,7 +128,7 @@ def _trainable(config: dict[str, Any]) -> None:
 
 def _graceful_signals(loop: SearchLoop) -> AbstractContextManager[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if loop.interrupted:
+        if loop.interrupted and number != signal.SIGHUP:
             raise KeyboardInterrupt
         loop.interrupt()
 

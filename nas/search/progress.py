@@ -4,6 +4,7 @@ All of it goes to stderr, so that a command's result stands alone on stdout.
 """
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -25,9 +26,11 @@ ALONE = {Weights.OWN: "alone", Weights.INHERITED: "from the supernet's weights"}
 
 
 class Progress:
-    """A context manager; told of a run's events by the driver."""
+    """A context manager; told of a run's events by the driver. `on_lost` is told why the process is about to end where
+    Ray was lost and holds it; by default that is noted."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None, *, on_lost: Callable[[str], None] | None = None) -> None:
+        self.on_lost = on_lost or self.note
         self._console = console or stderr_console()
         self._live: Live | None = None
         self._loop: SearchLoop | None = None

@@ -3,6 +3,7 @@
 import pickle
 import re
 import struct
+import zipfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +27,7 @@ DAMAGE = (
     ValueError,
     pickle.UnpicklingError,
     struct.error,
+    zipfile.BadZipFile,
 )
 """What torch.load says of a file whose bytes are not what was written depends on where they are wrong."""
 
@@ -82,6 +84,7 @@ class Checkpoints:
             try:
                 content = read_weight_file(path)
                 check_archive(content)
+                _check_bytes(content)
                 state = torch.load(BytesIO(content), map_location="cpu", weights_only=True)
                 if state["format"] != FORMAT or state["step"] != step:
                     raise ValueError(f"its format is {state['format']!r} and its step {state['step']!r}")
@@ -96,6 +99,14 @@ class Checkpoints:
     def path(self, step: int) -> Path:
         """Of the checkpoint after `step` steps."""
         return self.folder / f"step-{step}.pt"
+
+
+def _check_bytes(content: bytes) -> None:
+    """torch.load does not look at the checksums that torch.save wrote, and loads a flipped bit as another number."""
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"the checksum of {damaged} in it is not that of its bytes")
 
 
 def first_line(error: Exception) -> str:

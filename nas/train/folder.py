@@ -16,14 +16,16 @@ from nas.train.model_data import MODEL_DATA, ModelData
 from nas.train.report import MAX_METRICS_BYTES, METRICS, Metrics
 from results import RunError, RunWriteError, check_run_name
 from results.durable import AppendFile, read_bounded, replace_atomically, sync_folder, write_atomically
+from results.lock import lock_folder, unlock_folder
+from results.state import LOCK, OWNER
 from search_space.files import load_json
 
 __all__ = ["TrainFolder"]
 
-CHECKPOINTS, ARCH, LOCK, WRITER = "checkpoints", "arch.json", ".lock", ".writer"
+CHECKPOINTS, ARCH, WRITER = "checkpoints", "arch.json", ".writer"
 SKIPPED = "skipped.jsonl"
 TIMED = ".timed"
-OURS = {LOCK, WRITER, METRICS, TIMED, f".{CONFIG}.tmp"}
+OURS = {LOCK, OWNER, WRITER, METRICS, TIMED, f".{CONFIG}.tmp", f".{OWNER}.tmp"}
 """What an interrupted beginning may leave."""
 WRITER_GONE_S = 60.0
 
@@ -35,10 +37,12 @@ class TrainFolder:
         length: the job's, or where a budget of wall clock was measured here before, what was found then.
     """
 
-    def __init__(self, path: Path, job: TrainJob, data: tuple[str, str], *, holds_lock: bool = True) -> None:
+    def __init__(
+        self, path: Path, job: TrainJob, data: tuple[str, str], *, holds_lock: bool = True, begins: bool = True
+    ) -> None:
         """Begin `job` in a new or empty folder, or go on with it in its own; `data` as in `TrainConfig`.
-        Where the budget is still to be measured, nothing is written before `begin`, and of a new folder nothing stays
-        without it. A worker does not hold the lock: the process that started it does.
+        Where the budget is still to be measured, or not `begins`, nothing is written before `begin`, and of a new
+        folder nothing stays without it. A worker does not hold the lock: the process that started it does.
 
         Raises:
             RunError: where the folder holds anything else, the data have changed, or another process is writing.
@@ -54,22 +58,19 @@ class TrainFolder:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunWriteError(f"{path}: could not be made: {error.strerror}") from error
-        self._lock = FileLock(path / LOCK, timeout=0, thread_local=False)
         self._writer = FileLock(path / WRITER, timeout=WRITER_GONE_S, thread_local=False)
+        self._lock = lock_folder(path) if holds_lock else None
         try:
-            if holds_lock:
-                self._lock.acquire()
-        except Timeout:
-            raise RunError(f"{path}: another process is training here; wait for it, or choose another name") from None
-        except OSError as error:
-            raise RunWriteError(f"{path / LOCK}: could not be locked: {error.strerror}") from error
-        try:
-            self._open(job, data)
+            self._open(job, data, begins)
         except BaseException:
-            self._lock.release()
+            self._unlock()
             raise
 
-    def _open(self, job: TrainJob, data: tuple[str, str]) -> None:
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            unlock_folder(self.path, self._lock)
+
+    def _open(self, job: TrainJob, data: tuple[str, str], begins: bool) -> None:
         if (self.path / CONFIG).exists():
             config = read_config(self.path)
             known = config.job.length
@@ -83,7 +84,7 @@ class TrainFolder:
             return
         if others := sorted({path.name for path in self.path.iterdir()} - OURS):
             raise RunError(f"{self.path}: must be a new or an empty folder, but holds {others[0]!r}")
-        if job.length.is_known:
+        if begins and job.length.is_known:
             self.begin(job.length)
 
     def begin(self, length: TrainLength) -> None:
@@ -149,11 +150,11 @@ class TrainFolder:
             self._metrics.close()
         self._writer.release()
         if self._is_new and not (self.path / CONFIG).exists():
-            for name in (LOCK, WRITER):
+            for name in (LOCK, OWNER, WRITER):
                 (self.path / name).unlink(missing_ok=True)
             with suppress(OSError):
                 self.path.rmdir()
-        self._lock.release()
+        self._unlock()
 
 
 def _step_of(line: bytes, path: Path, number: int) -> int:

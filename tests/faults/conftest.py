@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import psutil
@@ -42,6 +44,9 @@ TRAINED = ArchSpec(
 )
 """The network that is trained while it is harmed."""
 DEADLINE_S = 240
+NAS = [sys.executable, "-m", "nas.cli"]
+NAMESPACE = ["unshare", "--mount", "--user", "--map-root-user"]
+INJECTED = Path(__file__).parent / "injected"
 
 
 @pytest.fixture(scope="session")
@@ -50,23 +55,48 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Search:
-    """One `nas search` process, in a group of its own as in a terminal."""
+    """One `nas` process (`nas search` where no other command is given), in a group of its own as in a terminal.
 
-    def __init__(self, folder: Path, cache: Path, arguments: list[str], command: list[str] | None = None) -> None:
+    Args:
+        faults: code to run in modules of the product once they are imported, in every process.
+        mounts: bash that runs first, as root of a mount namespace of the process's own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cache: Path,
+        arguments: list[str],
+        command: list[str] | None = None,
+        faults: Mapping[str, str] | None = None,
+        mounts: str | None = None,
+        stderr: int = subprocess.PIPE,
+    ) -> None:
         environment = {**os.environ, "NAS_CACHE_DIR": str(cache)}
         environment.pop("RAY_ADDRESS", None)
+        if faults is not None:
+            paths = [str(INJECTED), *filter(None, [environment.get("PYTHONPATH")])]
+            environment |= {"PYTHONPATH": os.pathsep.join(paths), "NAS_TEST_FAULTS": json.dumps(faults)}
+        command = command or [*NAS, "search", *arguments]
+        if mounts is not None:
+            command = [*NAMESPACE, "bash", "-c", f'set -e; {mounts}; exec "$@"', "bash", *command]
         self.process = subprocess.Popen(
-            command or [sys.executable, "-m", "nas.cli", "search", *arguments],
+            command,
             cwd=folder,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
 
     def signal_group(self, number: signal.Signals) -> None:
         os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """As the kernel does for want of memory: of this process alone, at once."""
+        self.process.kill()
+        self.process.communicate()
 
     def wait(self) -> tuple[int, str, str]:
         """Exit code, stdout, stderr."""
@@ -79,7 +109,8 @@ class Search:
     def kill_all(self) -> None:
         if self.process.poll() is None:
             for process in [*self.family(), psutil.Process(self.process.pid)]:
-                process.kill()
+                with suppress(psutil.Error):
+                    process.kill()
         self.process.communicate(timeout=60)
 
 
@@ -89,13 +120,34 @@ def search(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Search]]:
     (tmp_path / "toy.yaml").write_text(SPACE)
     started: list[Search] = []
 
-    def start(*arguments: str, command: list[str] | None = None) -> Search:
-        started.append(Search(tmp_path, cache, list(arguments), command))
+    def start(*arguments: str, command: list[str] | None = None, **harm: Any) -> Search:
+        started.append(Search(tmp_path, cache, list(arguments), command, **harm))
         return started[-1]
 
     yield start
     for running in started:
         running.kill_all()
+
+
+@pytest.fixture
+def nas(search: Callable[..., Search], tmp_path: Path) -> Callable[..., Search]:
+    """Starts any command of `nas`; beside toy.yaml, the network tiny.json is there."""
+    (tmp_path / "tiny.json").write_text(TRAINED.to_json())
+    return lambda *arguments, **harm: search(command=[*NAS, *arguments], **harm)
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    """Skips where a process may not have mounts of its own."""
+    try:
+        subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("unshare is not allowed here")
+
+
+def left_of_ray(pid: int) -> list[Path]:
+    """What a Ray that a process started left in the temporary folders."""
+    return [path for folder in {Path("/tmp"), Path(gettempdir())} for path in folder.glob(f"nas-ray-{pid}-*")]
 
 
 def rows(run: Path) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ def test_two_do_not_write_one_folder(train: Trainings, folder: Path) -> None:
     second = train("--resume", "a")
     _, error = second.communicate(timeout=120)
     assert second.returncode == 2
-    assert "another process is training here" in error
+    assert f"runs/a: is being written by process {first.pid} on" in error
     first.send_signal(signal.SIGINT)
     _, error = first.communicate(timeout=120)
     assert first.returncode == 130

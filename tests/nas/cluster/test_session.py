@@ -127,7 +127,7 @@ def test_a_users_token_is_used_for_their_cluster(
         path.write_text("t" * 64)
     if place == "RAY_AUTH_TOKEN_PATH":
         monkeypatch.setenv(place, str(path))
-    monkeypatch.setattr(session, "_check_address", lambda address: None)
+    monkeypatch.setattr(session, "check_address", lambda address: None)
     monkeypatch.setattr(ray, "init", lambda **options: None)
     monkeypatch.setattr(ray, "nodes", list)
     with mock.patch.dict(os.environ):

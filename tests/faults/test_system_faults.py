@@ -1,0 +1,91 @@
+"""What the system under a command does to it: a disk that is full or not to be written, little shared memory."""
+
+import os
+import pty
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Search, rows, wait_for
+from tests.faults.trainings import COMMANDS, trainings
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.long, pytest.mark.usefixtures("namespaces")]
+
+Start = Callable[..., Search]
+TOY = ("--space", "toy.yaml", "--train-length", "20", "--seed", "3", "--sampler", "random", "--dtype", "float32")
+
+
+@pytest.mark.parametrize(("command", "kilobytes"), list(zip(COMMANDS, (140, 600, 80), strict=True)))
+def test_a_training_on_a_disk_that_fills_up(nas: Start, tmp_path: Path, command: str, kilobytes: int) -> None:
+    """Its disk holds the beginning, not the end."""
+    training = trainings(12)[command]
+    (tmp_path / "runs").mkdir()
+    keep = f"mount -t tmpfs -o size={kilobytes}k none {tmp_path}/runs"
+    code, _, error = nas(*training.begun, *training.each_step, mounts=keep).wait()
+    assert code == 1, error
+    assert "could not be written: No space left on device" in error
+    assert "Traceback" not in error
+    code, _, error = nas(*training.begun).wait()
+    assert code == 0, error
+
+
+@pytest.mark.parametrize("what", ["a full disk", "a disk that may only be read"])
+def test_a_search_whose_disk_is_gone_in_the_middle_says_how_to_go_on(nas: Start, tmp_path: Path, what: str) -> None:
+    """The harm is done from within: the driver's own file of trials refuses its third line."""
+    run = tmp_path / "runs/a"
+    number = "ENOSPC" if what == "a full disk" else "EROFS"
+    harm = f"""
+import errno
+_plain = _write_all
+def _write_all(descriptor, data):
+    if b'"index":2,' in bytes(data) and b'"status"' in bytes(data):
+        raise OSError(errno.{number}, os.strerror(errno.{number}))
+    _plain(descriptor, data)
+"""
+    code, _, error = nas(
+        "search", *TOY, "--budget", "6", "--workers", "1", "--out", "a", faults={"results.durable": harm}
+    ).wait()
+    assert code == 1, error
+    assert "trials.jsonl: could not be written: " in error
+    assert "what was finished is kept; to go on: nas search --resume runs/a" in error
+    assert "Traceback" not in error
+    assert [row["index"] for row in rows(run)] == [0, 1]
+    code, _, error = nas("search", "--resume", "a").wait()
+    assert code == 0, error
+    assert [row["index"] for row in rows(run)] == list(range(6))
+
+
+def test_a_run_that_may_only_be_read_is_refused_and_stays(nas: Start, tmp_path: Path) -> None:
+    for training in trainings(9).values():
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        keep = f"mount --bind {tmp_path}/runs {tmp_path}/runs; mount -o remount,bind,ro {tmp_path}/runs"
+        code, _, error = nas(*training.begun, mounts=keep).wait()
+        assert code == 1, error
+        assert "Read-only file system" in error
+        assert "Traceback" not in error
+        assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_search_with_64_mib_of_shared_memory(nas: Start, tmp_path: Path) -> None:
+    small = "mount -t tmpfs -o size=64m none /dev/shm"
+    code, _, error = nas("search", *TOY, "--budget", "2", "--out", "a", mounts=small).wait()
+    assert code == 0, error
+    assert [row["status"] for row in rows(tmp_path / "runs/a")] == ["ok", "ok"]
+
+
+def test_a_closed_terminal_lets_running_trials_finish(nas: Start, tmp_path: Path) -> None:
+    """With a terminal of its own, which is then gone: SIGHUP, and an error for each word that is said."""
+    run = tmp_path / "runs/a"
+    controlling, terminal = pty.openpty()
+    running = nas("search", *TOY, "--budget", "40", "--workers", "2", "--out", "a", stderr=terminal)
+    os.close(terminal)
+    wait_for(lambda: len(rows(run)) >= 2, "two trials", running=running.process)
+    os.close(controlling)
+    running.signal_group(signal.SIGHUP)
+    code, out, _ = running.wait()
+    assert code == 130
+    assert "nas search --resume" in out
+    assert {row["status"] for row in rows(run)} == {"ok"}
+    assert sorted(row["index"] for row in rows(run)) == list(range(len(rows(run))))
