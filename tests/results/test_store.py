@@ -175,7 +175,7 @@ def test_what_is_no_run_is_told_apart(tmp_path: Path) -> None:
         ("[]", "must be an object, got list"),
         ("{}", "schema_version must be an integer"),
         ('{"schema_version": true}', "schema_version must be an integer"),
-        ('{"schema_version": NaN}', "NaN is no JSON number"),
+        ('{"schema_version": NaN}', "NaN is no number"),
         (f'{{"schema_version": {SCHEMA_VERSION + 1}}}', "written by a newer version"),
     ],
 )
