@@ -10,8 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nas.cli.main import _is_ours
-from search_space import Space
-from tests.nas.doors.readers import READERS, make_files
+from tests.nas.doors.readers import READERS
 
 FEW, MANY = 8, 1000
 TOKENS = (b"NaN", b"1e999", b"-1", b"null", b"[]", b"{}", b'""', b"9" * 400, b"[" * 300, b"\x00", b"\xff", b'"', b"\n")
@@ -36,17 +35,6 @@ VALUES = st.sampled_from(
         [[]],
     ]
 )
-
-
-@pytest.fixture(scope="module")
-def files(
-    finished_run: Path, finished_supernet: Path, small_space: Space, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("files")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAS_CACHE_DIR", str(folder / "cache"))
-        make_files(folder, finished_run, finished_supernet, small_space)
-        yield folder
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

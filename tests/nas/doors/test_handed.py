@@ -4,7 +4,7 @@ import io
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,6 @@ import torch
 
 from nas.cli import main
 from nas.data import DataConfig, prepare
-from search_space import Space
-from tests.nas.doors.readers import make_files
 
 CANARY = "canary"
 
@@ -98,18 +96,6 @@ READ_BY: dict[str, list[str]] = {
 """The command that reads each file."""
 OF_THE_USER = ("arch.json", "space", "weights.pt", "shards", "pictures", "family")
 """Named by the user, or of data: a link is theirs."""
-
-
-@pytest.fixture(scope="module")
-def files(
-    finished_run: Path, finished_supernet: Path, small_space: Space, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("handed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAS_CACHE_DIR", str(folder / "cache"))
-        make_files(folder, finished_run, finished_supernet, small_space)
-        patch.chdir(folder)
-        yield folder
 
 
 def _refused(
