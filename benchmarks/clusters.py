@@ -7,8 +7,8 @@ The nodes are raylets of one machine (ray.cluster_utils), of one processor each.
 measurements are made up (benchmarks/made_up.py); torch is not imported, for 32 times its memory would not fit. So the
 driver's part is seen. From the first trial's work to the last one's end: trials a second, also as a share of nodes /
 seconds. From the probe's end on: the driver's CPU seconds a trial, and so how many trials a second it could hand out
-with a processor of its own (`at most / s`); its peak memory is of its whole life. Short trials saturate it: `trials / s`
-is then a limit that was seen, though by the machine too, which the nodes share with it.
+with a processor of its own (`at most / s`); its peak memory is of its whole life. Short trials saturate it: their rate
+is a limit that was seen, though by the machine too, which the nodes share with it.
 """
 
 import argparse
