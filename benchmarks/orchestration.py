@@ -15,7 +15,8 @@ seconds / 2; what is beyond both is orchestration, the end included. Lines are t
 whose driver is killed (SIGKILL) when half of the trials have ended and two are in the middle, and which is gone on with
 at once (`nas search --resume`, `Tuner.restore`): how many trials' work was begun again, how many of those had ended
 before the kill, how many trials that had ended are in no result at the end; the seconds from the second command to the
-first work. Means and standard deviations over the repeats.
+first work. Means and standard deviations over the repeats. Stock Ray's workers would run at nice 15, and starve on a
+machine that others use; here they do not.
 """
 
 import argparse
@@ -57,6 +58,7 @@ class Session:
 def nothing_left() -> Iterator[dict[str, str]]:
     """An environment for processes; those that have it, and their children, are ended afterwards."""
     mark = secrets.token_hex(16)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         yield {MARK: mark}
     finally:
@@ -78,6 +80,7 @@ def environment(folder: Path, seconds: float, mark: dict[str, str]) -> dict[str,
         "WORK_S": str(seconds),
         "WORK_LOG": str(folder / "log"),
         "WORK_TORCH": "1",
+        "RAY_worker_niceness": "0",
     }
 
 
