@@ -18,7 +18,7 @@ class LatestFirst(FIFOScheduler):
     """
 
     def __init__(self, workers: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._workers = workers
         self._waiting: list[Trial] = []
 
