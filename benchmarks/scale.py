@@ -21,7 +21,6 @@ told to it): for each trial on record Optuna counts the generations of all.
 
 import argparse
 import json
-import math
 import os
 import random
 import subprocess
@@ -33,9 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from figures import spread
+from made_up import measurements
 
-from nas.device import Compute
-from nas.measure import Conditions, Samples, StepTime
 from nas.search.budget import Budget, BudgetKeeper
 from nas.search.config import SearchConfig
 from nas.search.confirm import Confirming
@@ -44,47 +42,21 @@ from nas.search.loop import Finished, SearchLoop
 from nas.search.plan import Plan
 from nas.search.proposals import history_events, make_sampler
 from nas.search.samplers import SAMPLERS, Outcome
-from nas.search.task import Evaluation
 from results import Run, RunWriter, TrialStatus, load
 from search_space import ArchSpec, load_space
 
-NUM_IMAGES = 5000
 FAILED = 0.02
 TRIAL_S = 60.0
 ASKS = 5
 COMMANDS = {"runs": ("runs", "."), "pareto": ("pareto", "{run}"), "report": ("report", "{run}", "--html", "{out}")}
 PARTS = ("import", "open", "front", "frames", "resume", *COMMANDS, *SAMPLERS)
-CONDITIONS = Conditions(
-    device="made up", compute=Compute(), batch_size=64, image_size=32, optimizer="rmsprop", drop_path=0.0
-)
 
 
 def finished(arch: ArchSpec, image_size: int, rng: random.Random) -> Finished:
-    """Larger networks are more accurate and slower, with chance in both."""
+    """Measurements that are made up; now and then a trial fails."""
     if rng.random() < FAILED:
         return Finished(status=TrialStatus.FAILED, reason="made up: it failed", seconds=TRIAL_S)
-    params, macs = arch.cost(image_size)
-    ratio = (macs / 1e7) ** 0.7 * rng.lognormvariate(0, 0.1)
-    accuracy = 0.95 - 0.5 * math.exp(-math.log(params) / 20) * rng.lognormvariate(0, 0.2)
-    step_time = StepTime(
-        ratio=ratio,
-        low=0.98 * ratio,
-        high=1.02 * ratio,
-        precise=True,
-        samples=Samples((0.03 * ratio,) * 15, (0.03,) * 16, 2),
-        conditions=CONDITIONS,
-    )
-    evaluation = Evaluation(
-        status=TrialStatus.OK,
-        device=CONDITIONS.device,
-        step_time=step_time,
-        correct=round(NUM_IMAGES * min(1.0, max(0.0, accuracy))),
-        num_evaluated=NUM_IMAGES,
-        train_steps=300,
-        train_loss=rng.uniform(0.1, 2.0),
-        peak_memory_bytes=rng.randrange(1 << 28, 1 << 30),
-        max_batch_size=1024,
-    )
+    evaluation = measurements(arch, image_size, rng)
     return Finished(status=TrialStatus.OK, reason=None, seconds=TRIAL_S, worker="host:1", evaluation=evaluation)
 
 

@@ -1,7 +1,9 @@
 """TensorBoard's event files, by tensorboardX. No torch here."""
 
+import contextlib
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,9 @@ class EventFile:
             RunWriteError: where the folder is a symbolic link.
             OSError: where the disk does not take it.
         """
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.proto.summary_pb2 import Summary
+        with _torch_left_out():
+            from tensorboardX.proto.event_pb2 import Event
+            from tensorboardX.proto.summary_pb2 import Summary
 
         at = time.time() if wall_time is None else wall_time
         if self._file is None:
@@ -62,3 +65,16 @@ class EventFile:
         start = SessionLog(status=SessionLog.START)
         file.write_event(Event(wall_time=at, step=step, session_log=start))
         return file
+
+
+@contextlib.contextmanager
+def _torch_left_out() -> Iterator[None]:
+    """tensorboardX imports torch where it finds one, for what is not used here: seconds, and 480 MB, of a driver."""
+    if "torch" in sys.modules:
+        yield
+        return
+    sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]

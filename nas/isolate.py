@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -26,7 +26,7 @@ from nas.device_memory import is_out_of_memory, private_bytes
 
 __all__ = ["ChildOutcome", "main_module_hidden", "run_in_child"]
 
-_PRELOAD = ["nas.search.evaluate", "scipy.stats"]
+_PRELOAD = ("nas.search.evaluate", "scipy.stats")
 _GRACE_S = 10.0
 _LOOK_EVERY_S = 0.25
 _STARTING = threading.Lock()
@@ -41,7 +41,13 @@ class ChildOutcome:
     reason: str | None = None
 
 
-def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: int | None = None) -> ChildOutcome:
+def run_in_child(
+    call: str,
+    *arguments: Any,
+    deadline_s: float,
+    memory_bytes: int | None = None,
+    preload: Sequence[str] = _PRELOAD,
+) -> ChildOutcome:
     """A call in a fresh process.
 
     Args:
@@ -50,9 +56,10 @@ def run_in_child(call: str, *arguments: Any, deadline_s: float, memory_bytes: in
         deadline_s: seconds after which the child is killed.
         memory_bytes: how much memory of its own the child may hold before it is killed; None for no limit. It is
             looked at four times a second, so that a burst can pass it; then the kernel's own killer takes the child.
+        preload: modules that the server of this process's children imports when it starts, with the first of them.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOAD)
+    context.set_forkserver_preload(list(preload))
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_child_main, args=(sender, call, arguments), daemon=True)
     with main_module_hidden():

@@ -4,6 +4,7 @@ import contextlib
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from nas.cluster import Cluster, EngineError
 from nas.device import Compute
@@ -46,6 +47,9 @@ class SearchEnd:
 class Driver:
     """The single writer of a run, while one session of it lasts. `started` is of `time.monotonic`: the budget counts
     the command's start-up too."""
+
+    EVALUATOR: ClassVar[str] = "nas.search.evaluate"
+    """What workers do with a task (`TrialCall.evaluator`); benchmarks name another."""
 
     def __init__(
         self,
@@ -168,6 +172,7 @@ class Driver:
             ),
             deadline_s=self._deadline_s,
             share_of_node=self._share,
+            evaluator=self.EVALUATOR,
         )
 
     def run(self, *, choose_dtype: bool) -> SearchEnd:
@@ -189,6 +194,7 @@ class Driver:
             task=self._task,
             deadline_s=PROBE_DEADLINE_S + (CALIBRATION_DEADLINE_S if calibrates else 0),
             share_of_node=self._share,
+            evaluator=self.EVALUATOR,
             probe=ProbeRequest(
                 space=plan.space,
                 choose_dtype=choose_dtype and plan.config.dtype == "auto",

@@ -5,6 +5,7 @@ Ray's own stores (its result folders, its experiment state) are never read: the 
 
 import contextlib
 import io
+import os
 import signal
 import tempfile
 from collections.abc import Callable
@@ -97,11 +98,16 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     """One Tune experiment; what it died of, if it did."""
     from ray import tune
 
+    from nas.search.tune_scheduler import LatestFirst
+
+    # Left alone, Tune starts one worker after the other.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
     storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     tuner = tune.Tuner(
         tune.with_resources(_trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=LatestFirst(resources.workers),
             num_samples=-1,
             reuse_actors=True,
             metric="seconds",

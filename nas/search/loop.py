@@ -111,6 +111,7 @@ class SearchLoop:
         self._alone_s = 0.0
         self._confirmation: Confirmation | AloneConfirmation | None = None
         self._picks: list[Candidate[ArchSpec]] = []
+        self._picked_of = -1
         self._exhausted: SpaceExhausted | None = None
         self._unconfirmed: str | None = None
         self._share = 1 - confirming.share
@@ -241,7 +242,9 @@ class SearchLoop:
         )
         since = self.writer.asks[-1].after if self.writer.asks else 0
         begun = sum(trial.repeat > 0 for trial in self.writer.trials[since:])
-        self._picks = self._sampler.picks()
+        # Asked again and again while the last of the search run.
+        if self._picked_of != len(self.writer.trials):
+            self._picks, self._picked_of = self._sampler.picks(), len(self.writer.trials)
         picked, searched = len(self._picks), sum(not each.trial.repeat for each in self._running.values())
         confirmation = Confirmation.fitting(
             room, picked + searched, self._confirming, begun=begun, weights=self._weights

@@ -29,12 +29,14 @@ _STATUS = {
 
 @dataclass(frozen=True, kw_only=True)
 class TrialCall:
-    """One thing for a worker to do: a trial, or (with `probe`) the look at the reference before the first."""
+    """One thing for a worker to do: a trial, or (with `probe`) the look at the reference before the first. `evaluator`
+    is the module whose `evaluate(task)` and `probe(task, request)` do it."""
 
     index: int
     task: TrialTask
     deadline_s: float
     share_of_node: float
+    evaluator: str
     probe: ProbeRequest | None = None
 
 
@@ -45,7 +47,11 @@ def run_trial(call: TrialCall) -> dict[str, Any]:
     task = replace(call.task, memory_bytes=memory_bytes)
     function, *arguments = ("probe", task, call.probe) if call.probe else ("evaluate", task)
     outcome = run_in_child(
-        f"nas.search.evaluate:{function}", *arguments, deadline_s=call.deadline_s, memory_bytes=memory_bytes
+        f"{call.evaluator}:{function}",
+        *arguments,
+        deadline_s=call.deadline_s,
+        memory_bytes=memory_bytes,
+        preload=(call.evaluator, "scipy.stats"),
     )
     return {
         "index": call.index,

@@ -16,7 +16,7 @@ from nas.data import DATASETS
 from nas.search.samplers import SAMPLERS
 from search_space import OPS, load_space
 from search_space.blocks import BLOCKS
-from tests.docs.pages import DOCS, Block, blocks, commands, pages
+from tests.docs.pages import CLUSTERS, DOCS, Block, blocks, commands, pages
 
 STARTS_RAY = ("search", "validate")
 TABLES: tuple[dict[str, Any], ...] = (OPS, BLOCKS, SAMPLERS, DATASETS)
@@ -71,7 +71,7 @@ class Walk:
 
 
 def _follow(block: Block, names: dict[str, Any]) -> None:
-    if block.not_run is not None:
+    if block.not_run is not None or block.title in CLUSTERS:
         return
     if block.title is not None:
         Path(block.title).write_text(block.text)

@@ -12,6 +12,8 @@ from markdown_it import MarkdownIt
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CONFIG = DOCS / "config" / "mkdocs.yml"
+CLUSTERS = ("cluster.yaml", "raycluster.yaml")
+"""YAML that is no space (tests/docs/test_clusters.py)."""
 _COMMENT = re.compile(r"<!-- (?:not run: (?P<reason>.+)|run(?P<long> long)?(?: with: (?P<options>.+))?) -->\s*")
 
 

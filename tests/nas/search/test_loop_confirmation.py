@@ -293,3 +293,22 @@ def test_without_a_network_nothing_is_trained_alone(session: Begin, finished: Ma
     running.run(lambda index, seconds: finished(TrialStatus.FAILED))
     assert (len(running.searched), running.repeated) == (20, [])
     assert running.loop.over
+
+
+def test_while_the_last_of_the_search_run_the_best_are_not_sought_anew(
+    session: Begin, ok: Ok, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = session(budget="20", confirm_share=0.2, workers=3)
+    sought: list[int] = []
+    picks = running.sampler.picks
+    monkeypatch.setattr(running.sampler, "picks", lambda: sought.append(len(running.writer.trials)) or picks())
+    running.run(ok, until=lambda: len(running.started) == 16)
+    for trials in (14, 15):
+        while len(running.writer.trials) < trials:
+            running.end_next(ok)
+        assert [running.loop.next() for _ in range(3)] == [None] * 3
+    assert sought == [14, 15]
+    running.end_next(ok)
+    running.run(ok)
+    assert sought == [14, 15, 16]
+    assert len(running.repeated) == 4

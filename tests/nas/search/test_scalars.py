@@ -1,6 +1,8 @@
 """What TensorBoard's own reader finds in a search's folder is the record, also after a crash and on a bad disk."""
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +109,13 @@ def test_a_full_disk_is_told_once(session: Begin, finished: MakeFinished) -> Non
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert notes == ["tensorboard failed and is told nothing more: OSError: [Errno 27] File too large"]
+
+
+def test_a_driver_that_has_no_torch_stays_without(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from nas.events import EventFile; file = EventFile(pathlib.Path('.'))\n"
+        "file.write(1, {'a': 2.0}); file.close(); print('torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "False\n"), ended.stderr
+    assert read(tmp_path) == {"a": [(1, 2.0)]}
