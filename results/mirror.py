@@ -58,7 +58,7 @@ class Mirror:
         except RunError:
             raise
         except Exception as error:  # of whatever library the store has
-            raise RunError(f"{url}: could not be written: {_told(error)}") from error
+            raise RunError(f"{url}: could not be used: {_told(error)}") from error
         self._files: dict[str, tuple[Part, ...]] = {}
         self._signatures: dict[str, tuple[int, ...]] = {}
         self._number = 0
