@@ -24,7 +24,7 @@ class Config:
     """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
-    """A run's folder, its name below runs/, or a mirror's URL."""
+    """A run's folder, its name below runs/, or the URL of a mirror."""
     html: Annotated[Path | None, arg(metavar="FILE")] = None
     """Where it is written. Only a report is overwritten there. Where not given, report.html in the run's folder; of a
     mirror NAME.html here."""

@@ -54,8 +54,8 @@ class Config(SearchConfig):
     """The run's name below runs/, or a folder; named after the space and the time where not given."""
     resume: str | None = None
     """A run to go on with; --budget, --workers, --address, --deadline, --data, --data-root, --confirm-share,
-    --confirm and --repeat may change, and, where the supernet lies elsewhere by now, --supernet or --warm-start. Of a
-    mirror's URL: the run is fetched to --out (where not given, below runs/) and mirrored there again."""
+    --confirm and --repeat may change, and, where the supernet lies elsewhere by now, --supernet or --warm-start. From
+    the URL of a mirror the run is fetched to --out, or below runs/, and mirrored there again."""
     mirror: Annotated[str | None, arg(metavar="URL")] = None
     """Keep the run at this URL too while it goes on (s3://BUCKET/NAME, gs://, file:///FOLDER), so that it can go on on
     another machine."""

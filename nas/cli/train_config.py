@@ -60,8 +60,8 @@ class RunOptions:
     DIR/trained."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
     """A training, or a family's, to go on with. It says all but --json, --log-to, --checkpoint-seconds,
-    --loader-workers, --mirror, --workers and --address; its data may have been moved (--data, --data-root). Of a
-    mirror's URL: the training is fetched to --out (where not given, below runs/) and mirrored there again."""
+    --loader-workers, --mirror, --workers and --address; its data may have been moved (--data, --data-root). From
+    the URL of a mirror the training is fetched to --out, or below runs/, and mirrored there again."""
     mirror: Annotated[str | None, arg(metavar="URL")] = None
     """Keep the run at this URL too while it goes on (s3://BUCKET/NAME, gs://, file:///FOLDER), so that it can go on on
     another machine. Not of a --family."""
