@@ -1,19 +1,16 @@
 """Where this user's files lie that are not of a run."""
 
-import os
 import warnings
 from pathlib import Path
+
+from results.fetched import cache_home
 
 __all__ = ["cache_folder", "runtime_folder"]
 
 
 def cache_folder(cache: Path | None = None) -> Path:
     """`cache`, or else the environment's NAS_CACHE_DIR, or else this user's cache folder."""
-    if cache is not None:
-        return cache
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("NAS_CACHE_DIR") or user_cache_dir("trainaware-nas"))
+    return cache_home() if cache is None else cache
 
 
 def runtime_folder() -> Path:

@@ -170,6 +170,11 @@ class AppendFile:
             raise
         self._size += len(data)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the lines that are durable."""
+        return self._size
+
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)

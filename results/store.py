@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from results.asks import Ask, in_order
 from results.devices import SeveralDevices, by_device, count_text
 from results.durable import RunError
+from results.fetched import fetch_to_cache
 from results.folder import ASKS, CONFIG, TRIALS, WITHOUT_ASKS, read_asks, read_config, read_trials
 from results.limits import Limits
 from results.lines import LinesFile
 from results.networks import Network, networks
+from results.objects import is_url
 from results.pareto import best_network, hypervolume, pareto_front
 from results.question import Asked, Question
 from results.record import TrialResult, check_count
@@ -234,11 +236,14 @@ class Run:
 
 
 def load(folder: Path | str) -> Run:
-    """The run in `folder`, also one that is still going on (as it stands now), or of an older version.
+    """The run in `folder`, also one that is still going on (as it stands now), or of an older version; or the one that
+    is mirrored to a URL, `s3://BUCKET/NAME`, fetched into this user's cache.
 
     Raises:
-        RunError: for a folder that holds no run, or a damaged one.
+        RunError: for a place that holds no run, or a damaged one.
     """
+    if isinstance(folder, str) and is_url(folder):
+        return Run(fetch_to_cache(folder))
     try:
         return Run(Path(folder).expanduser())
     except RuntimeError as error:

@@ -58,6 +58,7 @@ class RunWriter:
         trials: every trial so far, in the order they were written.
         asks: every candidate that was asked for, in that order.
         notes: what had to be mended at `resume`, one line each.
+        sizes: bytes of asks.jsonl and trials.jsonl, of one moment: replaced whole, for other threads.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class RunWriter:
     trials: list[TrialResult]
     asks: list[Ask]
     notes: tuple[str, ...]
+    sizes: Mapping[str, int]
 
     def __init__(self, folder: Path, *, objective: Objective, limits: Limits, lock: FileLock) -> None:
         self.folder = folder
@@ -79,6 +81,7 @@ class RunWriter:
         self._last_index = -1
         self._lock = lock
         self._files: dict[str, AppendFile] = {}
+        self.sizes = {}
 
     @classmethod
     def create(
@@ -113,6 +116,7 @@ class RunWriter:
         try:
             _refuse_used(folder)
             writer._files = {name: AppendFile(folder / name, keep=0) for name in (ASKS, TRIALS)}
+            writer._measure()
             writer.config = full
             write_atomically(folder / CONFIG, text)
             sync_folder(folder.absolute().parent)
@@ -152,6 +156,7 @@ class RunWriter:
                 writer._files[name] = AppendFile(folder / name, keep=found.num_bytes)
                 if found.lacks_newline:
                     writer._files[name].append("\n")
+            writer._measure()
             sync_folder(folder)
         except BaseException:
             writer.close()
@@ -198,6 +203,10 @@ class RunWriter:
         if name not in self._files:
             raise RunError(f"{self.folder}: the writer is closed")
         self._files[name].append(line + "\n")
+        self._measure()
+
+    def _measure(self) -> None:
+        self.sizes = {name: file.size for name, file in self._files.items()}
 
     def append(self, trial: TrialResult) -> None:
         """Record a trial; it is on the disk when this returns.

@@ -32,7 +32,7 @@ class Config:
     """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
-    """A run's folder, or its name below runs/."""
+    """A run's folder, its name below runs/, or the URL of a mirror."""
     device: Annotated[str | None, arg(metavar="NAME")] = None
     """Show the trials of one device only."""
     w: Annotated[float | None, arg(metavar="X")] = None

@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from nas.cli.console import print_json, print_note
 from nas.cli.runs import open_run
 from nas.text import printable
+from results.objects import is_url
 
 __all__ = ["Config", "run"]
 
@@ -23,9 +24,10 @@ class Config:
     """
 
     run: Annotated[Positional[str], arg(metavar="RUN")]
-    """A run's folder, or its name below runs/."""
+    """A run's folder, its name below runs/, or the URL of a mirror."""
     html: Annotated[Path | None, arg(metavar="FILE")] = None
-    """Where it is written. Only a report is overwritten there. Where not given, report.html in the run's folder."""
+    """Where it is written. Only a report is overwritten there. Where not given, report.html in the run's folder; of a
+    mirror NAME.html here."""
     json: bool = False
     """One JSON document on stdout."""
 
@@ -41,7 +43,7 @@ def run(config: Config) -> int:
     opened = open_run(config.run)
     for note in opened.notes:
         print_note(f"note: {note}")
-    path = config.html or default_path(opened)
+    path = config.html or (Path(f"{opened.folder.name}.html") if is_url(config.run) else default_path(opened))
     num_bytes = write_report(opened, path, config.run)
     if config.json:
         document = {"run": opened.folder.absolute().name, "html": str(path), "num_bytes": num_bytes}

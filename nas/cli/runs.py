@@ -1,4 +1,4 @@
-"""RUN on a command line: a run's folder, or its name below runs/; and the folders of new ones."""
+"""RUN on a command line: a run's folder, its name below runs/, or a mirror's URL; and the folders of new ones."""
 
 import os
 import re
@@ -6,20 +6,25 @@ from datetime import datetime
 from pathlib import Path
 
 from results import Run, RunError, check_run_name
+from results.fetched import fetch, fetch_to_cache, name_of
+from results.objects import is_url
 from search_space.files import nearest
 
-__all__ = ["RUNS", "dated_folder", "find_run", "open_run", "plain_name", "typed_folder"]
+__all__ = ["RUNS", "dated_folder", "fetched_run", "find_run", "open_run", "plain_name", "typed_folder"]
 
 RUNS = Path("runs")
 MAX_LISTED = 10
 
 
 def find_run(text: str) -> Path:
-    """The folder that `text` means: a path that holds a run, else a name below runs/.
+    """The folder that `text` means: a path that holds a run, else a name below runs/; of a mirror's URL one in the
+    cache, which now holds what is there.
 
     Raises:
         RunError: where neither is there; the message lists the newest runs that are.
     """
+    if is_url(text):
+        return fetch_to_cache(text)
     try:
         candidates = [Path(text), RUNS / text] if text else []
         for folder in candidates:
@@ -38,6 +43,17 @@ def find_run(text: str) -> Path:
 def open_run(text: str) -> Run:
     """The run that `text` means, read."""
     return Run(find_run(text))
+
+
+def fetched_run(url: str, out: str | None) -> Path:
+    """The new folder, `out` or below runs/ the URL's last part, that now holds what is mirrored at `url`.
+
+    Raises:
+        RunError: where it cannot be fetched, or the folder is there.
+    """
+    folder = typed_folder(out or name_of(url))
+    fetch(url, folder)
+    return folder
 
 
 def typed_folder(out: str) -> Path:

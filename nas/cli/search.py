@@ -5,17 +5,18 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tyro.conf import Fixed, Suppress
+from tyro.conf import Fixed, Suppress, arg
 
 from nas.cli.console import Failed, print_error, print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
-from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
+from nas.cli.runs import dated_folder, fetched_run, find_run, plain_name, typed_folder
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
 from nas.text import printable
 from nas.train import read_job
 from results import Run, RunWriteError
+from results.objects import is_url
 from search_space import SPACES
 
 __all__ = ["Config", "run"]
@@ -41,7 +42,7 @@ _OF_THE_SUPERNET = (
     "max_images",
     "image_size",
 )
-_OF_THE_COMMAND = ("out", "resume", "json")
+_OF_THE_COMMAND = ("out", "resume", "json", "mirror")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,11 @@ class Config(SearchConfig):
     """The run's name below runs/, or a folder; named after the space and the time where not given."""
     resume: str | None = None
     """A run to go on with; --budget, --workers, --address, --deadline, --data, --data-root, --confirm-share,
-    --confirm and --repeat may change, and, where the supernet lies elsewhere by now, --supernet or --warm-start."""
+    --confirm and --repeat may change, and, where the supernet lies elsewhere by now, --supernet or --warm-start. From
+    the URL of a mirror the run is fetched to --out, or below runs/, and mirrored there again."""
+    mirror: Annotated[str | None, arg(metavar="URL")] = None
+    """Keep the run at this URL too while it goes on (s3://BUCKET/NAME, gs://, file:///FOLDER), so that it can go on on
+    another machine."""
     json: bool = False
     """One JSON document on stdout."""
     given: Suppress[Fixed[tuple[str, ...]]] = ()
@@ -107,7 +112,7 @@ def _of_supernet(asked: SearchConfig, supernet: str, given: tuple[str, ...]) -> 
 
 def _changes(config: Config) -> dict[str, Any]:
     """The options that were given beside --resume."""
-    if config.out is not None:
+    if config.out is not None and not is_url(config.resume or ""):
         raise ValueError("--out cannot be given with --resume: the run stays where it is")
     changed = [name for name in config.given if name not in _OF_THE_COMMAND]
     for name in changed:
@@ -122,13 +127,18 @@ def _changes(config: Config) -> dict[str, Any]:
 
 def run(config: Config) -> int:
     """Search, print the front, say what to type next."""
-    folder = _new_folder(config) if config.resume is None else find_run(config.resume)
+    folder, mirror = _new_folder(config) if config.resume is None else Path(), config.mirror
+    changes = {} if config.resume is None else _changes(config)
+    if config.resume is not None and is_url(config.resume):
+        folder, mirror = fetched_run(config.resume, config.out), mirror or config.resume
+    elif config.resume is not None:
+        folder = find_run(config.resume)
     try:
         with Progress(on_lost=_last_words(config, folder)) as progress:
             if config.resume is not None:
-                end = resume_search(folder, progress, changes=_changes(config))
+                end = resume_search(folder, progress, changes=changes, mirror=mirror)
             else:
-                end = start_search(_search_config(config), folder, progress)
+                end = start_search(_search_config(config), folder, progress, mirror=mirror)
     except EngineError as error:
         raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
     except RunWriteError as error:

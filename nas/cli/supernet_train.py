@@ -11,6 +11,7 @@ from nas.cli.train_config import RunOptions
 from nas.cli.train_job import (
     check_run_options,
     compute_of,
+    fetched,
     new_folder,
     resumed_job,
     settled_on_data,
@@ -61,6 +62,7 @@ def run(config: Config) -> int:
         KeyboardInterrupt: where a signal asked for a stop; a checkpoint is written.
     """
     check_run_options(config)
+    config = fetched(config)
     job, folder = resumed_job(config) if config.resume is not None else _new_job(config)
     if job.space is None:
         raise RunError(f"{folder}: is of one network: nas train --resume goes on with it")

@@ -7,7 +7,7 @@ from typing import Any
 from nas.cli import family_training
 from nas.cli.console import print_json
 from nas.cli.train_config import Config
-from nas.cli.train_job import check_run_options, new_job, resumed_job, train_job
+from nas.cli.train_job import check_run_options, fetched, new_job, resumed_job, train_job
 from nas.text import printable
 from nas.train import TrainJob, TrainResult
 from nas.train.job import MODEL
@@ -25,8 +25,11 @@ def run(config: Config) -> int:
         KeyboardInterrupt: where a signal asked for a stop; a checkpoint is written.
     """
     check_run_options(config)
+    config = fetched(config)
     family = family_training.resumed(config) if config.resume is not None else config
     if family.family is not None:
+        if config.mirror is not None:
+            raise ValueError("--mirror is for one network, not for a family's")
         return family_training.run(family)
     job, folder = resumed_job(config) if config.resume is not None else new_job(config)
     if job.space is not None:

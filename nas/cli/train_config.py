@@ -15,7 +15,7 @@ from scaling import Preset
 
 __all__ = ["OF_THE_COMMAND", "Config", "RunOptions", "workers_of"]
 
-OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to")
+OF_THE_COMMAND = ("resume", "json", "checkpoint_seconds", "loader_workers", "log_to", "mirror")
 """What says how a training is watched and kept, not what it is."""
 
 
@@ -60,7 +60,11 @@ class RunOptions:
     DIR/trained."""
     resume: Annotated[str | None, arg(metavar="RUN")] = None
     """A training, or a family's, to go on with. It says all but --json, --log-to, --checkpoint-seconds,
-    --loader-workers, --workers and --address; its data may have been moved (--data, --data-root)."""
+    --loader-workers, --mirror, --workers and --address; its data may have been moved (--data, --data-root). From
+    the URL of a mirror the training is fetched to --out, or below runs/, and mirrored there again."""
+    mirror: Annotated[str | None, arg(metavar="URL")] = None
+    """Keep the run at this URL too while it goes on (s3://BUCKET/NAME, gs://, file:///FOLDER), so that it can go on on
+    another machine. Not of a --family."""
     checkpoint_seconds: Annotated[float, arg(metavar="S")] = 300.0
     """At least so often a checkpoint is written; at each evaluation one is written anyway."""
     log_to: tuple[TrackerName, ...] = ()

@@ -3,15 +3,16 @@
 import math
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nas.cli.arch import NamedArch, find_arch
 from nas.cli.base import find_base
 from nas.cli.console import Failed, print_note
 from nas.cli.families import find_member, read_recipe
-from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
+from nas.cli.runs import dated_folder, fetched_run, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
 from nas.cli.start import find_start
 from nas.cli.train_config import OF_THE_COMMAND, Config, RunOptions, workers_of
@@ -28,12 +29,15 @@ from nas.train.job import CONFIG, read_result
 from nas.train.origin import Normalisation
 from nas.train.watch_trackers import check_tracker
 from results import RunWriteError
+from results.mirror import Mirror
+from results.objects import is_url
 from scaling import Family, Place, ProgressiveRecipe, fine_tuning_recipe
 from search_space import ArchSpec
 
 __all__ = [
     "check_run_options",
     "compute_of",
+    "fetched",
     "new_folder",
     "new_job",
     "resumed_job",
@@ -41,6 +45,7 @@ __all__ = [
     "train_job",
 ]
 
+AnyOptions = TypeVar("AnyOptions", bound=RunOptions)
 DEFAULT_BATCH_SIZE = 128
 MAX_LOADER_WORKERS = 256
 _MAY_CHANGE = ("data", "data_root", "workers", "address")
@@ -68,10 +73,24 @@ def check_run_options(config: RunOptions) -> None:
 def _check_resumed(config: RunOptions) -> None:
     """Refuse what cannot be asked for of a training that has begun."""
     others = [name for name in config.given if name not in (*_MAY_CHANGE, *OF_THE_COMMAND)]
+    if is_url(config.resume or ""):
+        others = [name for name in others if name != "out"]
     arch = getattr(config, "arch", None)
     if arch is not None or others:
         what = f"--{others[0].replace('_', '-')}" if others else f"ARCH {arch!r}"
         raise ValueError(f"{what} cannot be given with --resume: it is the run's own")
+
+
+def fetched(config: AnyOptions) -> AnyOptions:
+    """The same where --resume names a folder; of a mirror's URL the training is fetched into one, and mirrored there.
+
+    Raises:
+        RunError: where it cannot be fetched.
+    """
+    if config.resume is None or not is_url(config.resume):
+        return config
+    folder = fetched_run(config.resume, config.out)
+    return replace(config, resume=str(folder), out=None, mirror=config.mirror or config.resume)
 
 
 def resumed_job(config: RunOptions) -> tuple[TrainJob, Path]:
@@ -244,9 +263,10 @@ def train_job(job: TrainJob, folder: Path, config: RunOptions, *, resumed_by: Pa
     if config.loader_workers is not None and job.data_mode == "cache":
         print_note("--loader-workers has no effect: the images come from the cache")
     command = "nas train" if job.space is None else "nas supernet train"
+    mirrored = nullcontext() if config.mirror is None else Mirror(folder, config.mirror, note=print_note)
     how_to_go_on, workers = f"to go on: {command} --resume {printable(str(resumed_by))}", workers_of(config)
     try:
-        with watched(folder, config.log_to) as progress:
+        with watched(folder, config.log_to) as progress, mirrored:
             how: dict[str, Any] = {
                 "progress": progress,
                 "checkpoint_every_s": config.checkpoint_seconds,

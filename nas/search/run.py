@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,15 @@ from nas.search.progress import Progress
 from nas.search.samplers import SpaceExhausted
 from nas.text import printable
 from results import Run, RunError, RunWriter
+from results.mirror import Mirror
 from search_space import Space, load_space
 from search_space.files import parse_json
 
 __all__ = ["as_recorded", "check_asks", "check_data", "recorded", "resources_of", "resume_search", "start_search"]
 
 
-def start_search(config: SearchConfig, folder: Path, progress: Progress) -> SearchEnd:
-    """Search, in a new run folder.
+def start_search(config: SearchConfig, folder: Path, progress: Progress, *, mirror: str | None = None) -> SearchEnd:
+    """Search, in a new run folder, which is kept at the URL `mirror` too.
 
     Raises:
         ValueError: for what cannot be done as asked; nothing is left behind then.
@@ -39,15 +41,18 @@ def start_search(config: SearchConfig, folder: Path, progress: Progress) -> Sear
         plan.sampler(Forecast()).ask()
     except SpaceExhausted as exhausted:
         raise ValueError(str(exhausted)) from None
+    mirrored_by = _mirror(folder, mirror, progress)
     with ray_session(config.address) as cluster:
         resources, compute = resources_of(config, cluster)
         writer = RunWriter.create(folder, config=plan.for_record(), objective=plan.objective(), limits=config.limits())
-        with writer:
+        with writer, _mirrored(writer, mirrored_by):
             driver = Driver(plan, writer, cluster, resources, compute, progress, started=start)
             return driver.run(choose_dtype=True)
 
 
-def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any]) -> SearchEnd:
+def resume_search(
+    folder: Path, progress: Progress, *, changes: Mapping[str, Any], mirror: str | None = None
+) -> SearchEnd:
     """Go on with a run from its record alone; `changes` are fields of its config that may change (budget, workers).
 
     Raises:
@@ -62,7 +67,8 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
     config = replace(config, **changes).anchored()
     plan = _plan(config, lambda: space)
     check_data(plan, run)
-    with ray_session(config.address) as cluster, RunWriter.resume(folder) as writer:
+    mirrored_by = _mirror(folder, mirror, progress)
+    with ray_session(config.address) as cluster, RunWriter.resume(folder) as writer, _mirrored(writer, mirrored_by):
         for note in writer.notes:
             progress.note(f"note: {note}")
         resources, compute = resources_of(config, cluster)
@@ -73,6 +79,15 @@ def resume_search(folder: Path, progress: Progress, *, changes: Mapping[str, Any
         writer.update_config(search=record["search"], supernet=record["supernet"])
         driver = Driver(plan, writer, cluster, resources, compute, progress, started=start)
         return driver.run(choose_dtype=began_with is None)
+
+
+def _mirror(folder: Path, url: str | None, progress: Progress) -> Mirror | None:
+    """Refused at once where the URL cannot be used."""
+    return None if url is None else Mirror(folder, url, note=progress.note)
+
+
+def _mirrored(writer: RunWriter, mirror: Mirror | None) -> AbstractContextManager[object]:
+    return nullcontext() if mirror is None else mirror.of_lines(lambda: writer.sizes)
 
 
 def _plan(config: SearchConfig, find_space: Callable[[], Space]) -> Plan:
