@@ -91,6 +91,8 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     running.process.communicate()
     finished, proposed = rows(run), asked(run)
     assert len(proposed) > len(finished), "some were in flight"
+    assert json.loads((run / "clock.json").read_text())["elapsed_s"] > 0
+    (run / "clock.json").write_text('{"elapsed_s": 1000.0}')
     for name in ("trials.jsonl", "asks.jsonl"):
         with (run / name).open("a") as file:
             file.write('{"index": 5, "torn')
@@ -100,6 +102,7 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     assert asked(run)[: len(proposed)] == proposed
     assert sorted((row["index"], row["decisions"]) for row in rows(run)) == asked(run)
     assert rows(run)[: len(finished)] == finished
+    assert all(row["started_s"] > 1000 for row in rows(run)[len(finished) :]), "the clock goes on from its note"
     assert outcome(run) == undisturbed
     _, alive = psutil.wait_procs(family, timeout=90)
     assert not alive
