@@ -103,7 +103,7 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     """One Tune experiment; what it died of, if it did."""
     from ray import tune
 
-    from nas.search.tune_searcher import StopsAtOnce
+    from nas.search.tune_searcher import EachStep
 
     storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     tuner = tune.Tuner(
@@ -117,7 +117,7 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="search", storage_path=storage, verbose=0, log_to_file=False, stop=StopsAtOnce(searcher)
+            name="search", storage_path=storage, verbose=0, log_to_file=False, stop=EachStep(searcher)
         ),
     )
     try:

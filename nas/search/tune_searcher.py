@@ -16,7 +16,7 @@ from nas.search.worker import TrialCall
 from results import TrialStatus
 from search_space import ArchSpec
 
-__all__ = ["LoopSearcher", "ProbeFailed", "StopsAtOnce"]
+__all__ = ["EachStep", "LoopSearcher", "ProbeFailed"]
 
 
 class ProbeFailed(RuntimeError):
@@ -70,12 +70,21 @@ class LoopSearcher(Searcher):
             self.error = error
             return Searcher.FINISHED
 
+    def tick(self) -> bool:
+        """To be called in each of Tune's steps, since Tune asks for no trial while one waits for a machine; whether
+        the experiment must end with what runs or waits to run."""
+        try:
+            self._on_tick()
+            if self.error is None:
+                self._machines.check()
+                self._settle()
+        except Exception as error:
+            self.error = self.error or error
+        return isinstance(self.error, NoMachine)
+
     def _suggest(self, trial_id: str) -> Any:
-        self._on_tick()
         if self.error is not None:
             return Searcher.FINISHED
-        self._machines.check()
-        self._settle()
         if self._probing is not None:
             return None
         if self._loop.over:
@@ -144,8 +153,8 @@ class LoopSearcher(Searcher):
         return {}
 
 
-class StopsAtOnce(Stopper):
-    """Ends the experiment with what runs, or waits to run, where no machine is left for it."""
+class EachStep(Stopper):
+    """Ticks a searcher in each of Tune's steps, which ask this whether all is to end."""
 
     def __init__(self, searcher: LoopSearcher) -> None:
         self._searcher = searcher
@@ -154,4 +163,4 @@ class StopsAtOnce(Stopper):
         return False
 
     def stop_all(self) -> bool:
-        return isinstance(self._searcher.error, NoMachine)
+        return self._searcher.tick()

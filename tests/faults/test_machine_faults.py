@@ -47,9 +47,11 @@ class Machines:
 
 @pytest.fixture
 def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
-    """All on the loopback, for the search too: Ray looks for a machine of the address that a driver has."""
+    """All on the loopback, for the search too: Ray looks for a machine of the address that a driver has. At the nice
+    value that Ray gives workers a busy machine lets them wait for minutes."""
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     cluster = Machines()
     yield cluster
     cluster.close()
