@@ -35,8 +35,8 @@ class Machines:
         """Raise NoMachine where for five minutes none was there that could hold a trial: Ray would wait for ever."""
         self._look()
         if time.monotonic() - self._fit_at > NONE_FOR_S:
-            needed = f"{self._cpus} processors" + (f" and {self._gpus:g} GPUs" if self._gpus else "")
-            raise NoMachine(f"for {NONE_FOR_S:g} s the cluster has had no machine of {needed}, as a trial needs")
+            needed = f"cpus_per_trial {self._cpus}" + (f", gpus_per_trial {self._gpus:g}" if self._gpus else "")
+            raise NoMachine(f"for {NONE_FOR_S:g} s no machine of the cluster has had room for a trial ({needed})")
 
     def _look(self) -> None:
         import ray

@@ -26,7 +26,7 @@ class ProbeFailed(RuntimeError):
 class _Sent(NamedTuple):
     """A trial that Tune has, and the machines there were when it was sent."""
 
-    index: int
+    number: int
     machines: frozenset[str]
 
 
@@ -120,7 +120,7 @@ class LoopSearcher(Searcher):
         if result["status"] == TrialStatus.FAILED:
             self._on_failure()
         self._loop.finish(
-            sent.index,
+            sent.number,
             Finished(
                 status=TrialStatus(result["status"]),
                 reason=result["reason"],
@@ -136,9 +136,9 @@ class LoopSearcher(Searcher):
         for sent, until in unclear:
             alive = self._machines.alive()
             if sent.machines - alive:
-                self._loop.run_again(sent.index)
+                self._loop.run_again(sent.number)
             elif len(alive) == 1 or time.monotonic() > until:
-                self._loop.finish(sent.index, Finished(status=TrialStatus.FAILED, reason="its worker died"))
+                self._loop.finish(sent.number, Finished(status=TrialStatus.FAILED, reason="its worker died"))
             else:
                 self._unclear.append((sent, until))
 

@@ -28,7 +28,9 @@ def test_none_that_fits_is_waited_for_five_minutes(monkeypatch: pytest.MonkeyPat
     now = 300.0
     looked.check()
     now = 301.0
-    with pytest.raises(NoMachine, match=r"for 300 s the cluster has had no machine of 2 processors and 0.5 GPUs"):
+    with pytest.raises(
+        NoMachine, match=r"for 300 s no machine of the .* for a trial \(cpus_per_trial 2, gpus_per_trial 0.5\)"
+    ):
         looked.check()
     found.append(node("d", 2, 1))
     now = 302.0
