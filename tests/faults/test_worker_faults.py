@@ -171,7 +171,7 @@ def test_a_loss_that_one_worker_has_lost_ends_both_and_leaves_nothing(
     assert last_step(run) == 19
     assert psutil.wait_procs(family, timeout=60)[1] == []
     assert left_of_ray(running.process.pid) == []
-    code, _, error = nas("train", "--resume", "a", "--workers", "2").wait()
+    code, _, error = nas("train", "--resume", "a").wait()
     assert code == 0, error
 
 
@@ -204,6 +204,6 @@ FullStep.__call__ = _harmed
     assert "Traceback" not in error
     assert psutil.wait_procs(family, timeout=60)[1] == []
     assert left_of_ray(running.process.pid) == []
-    code, _, error = nas("train", "--resume", "a", "--workers", "2").wait()
+    code, _, error = nas("train", "--resume", "a").wait()
     assert code == 0, error
     assert "goes on after step 20" in error
