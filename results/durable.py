@@ -94,9 +94,12 @@ class _WholeWrites(io.RawIOBase):
         return memoryview(data).nbytes
 
 
-def replace_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def replace_atomically(path: Path, write: Callable[[IO[bytes]], object], *, durable: bool = True) -> None:
     """Replace `path` by what `write` puts into a file, so that a reader, or a machine after a crash, sees the old or
     the new and nothing else.
+
+    Args:
+        durable: wait until it is on the disk; else only a reader, and whoever comes after a kill, is sure of it.
 
     Raises:
         RunWriteError: naming the path; the old content is then still there.
@@ -107,20 +110,22 @@ def replace_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None
         descriptor = os.open(temporary, flags, FILE_MODE)
         try:
             write(cast(IO[bytes], _WholeWrites(descriptor)))
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         temporary.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise _failed(path, error) from error
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace `path` by `text`, as `replace_atomically` does."""
-    replace_atomically(path, lambda file: file.write(text.encode()))
+    replace_atomically(path, lambda file: file.write(text.encode()), durable=durable)
 
 
 class AppendFile:

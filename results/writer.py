@@ -11,6 +11,7 @@ from typing import Any, Self
 from filelock import FileLock
 
 from results.asks import Ask, in_order
+from results.clock import note_elapsed, noted_elapsed_s
 from results.durable import AppendFile, RunError, RunWriteError, sync_folder, write_atomically
 from results.folder import ASKS, CONFIG, FRONT, SCHEMA_VERSION, TRIALS, WITHOUT_ASKS, read_config
 from results.limits import Limits
@@ -167,6 +168,15 @@ class RunWriter:
     def next_index(self) -> int:
         """The number that no trial has yet, nor was asked for, and all later ones are above."""
         return self._last_index + 1
+
+    @property
+    def elapsed_s(self) -> float:
+        """How far the budget's clock has gone: to its last note, or the end of the last trial."""
+        return max(noted_elapsed_s(self.folder), *(trial.ended_s for trial in self.trials), 0.0)
+
+    def note_elapsed(self, elapsed_s: float) -> None:
+        """Note how far the budget's clock has gone; never fails, and does not wait for the disk."""
+        note_elapsed(self.folder, elapsed_s)
 
     def _add_trial(self, trial: TrialResult) -> None:
         self.trials.append(trial)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nas.cluster.machines import LOST_WITHIN_S, Machines, NoMachine
 from nas.cluster.session import Cluster, EngineError, Node, check_address, ends_with_ray, ray_session
 from nas.cluster.workers import Workers
 
@@ -9,8 +10,11 @@ if TYPE_CHECKING:
     from nas.cluster.training import train_on_cluster
 
 __all__ = [
+    "LOST_WITHIN_S",
     "Cluster",
     "EngineError",
+    "Machines",
+    "NoMachine",
     "Node",
     "Workers",
     "check_address",

@@ -47,6 +47,8 @@ _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # A trial that failed is a row with its reason.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Ray's memory monitor ends a whole search where it kills one worker; each trial has a limit of its own.
     "RAY_memory_monitor_refresh_ms": "0",
     # What is left of a Ray whose driver was killed looks five times, so many seconds apart, before it ends.

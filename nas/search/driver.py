@@ -32,6 +32,7 @@ SLOWER_THAN_REFERENCE = 2.0
 ALONE_SLOWER_THAN_REFERENCE = 1.25
 DEADLINE_TIMES = 10.0
 MIN_DEADLINE_S = 120.0
+NOTE_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,8 @@ class Driver:
         self._progress = progress
         for note in cluster.notes:
             progress.note(note)
-        self._started = started - max((trial.ended_s for trial in writer.trials), default=0.0)
+        self._started = started - writer.elapsed_s
+        self._note_at_s = 0.0
         self._scalars = SearchScalars(writer, now_s=self._now_s, note=progress.note)
         self._deadline_s = PROBE_DEADLINE_S
         self._share = 1 / max(node.fits(resources.cpus, resources.gpus) for node in cluster.nodes)
@@ -110,6 +112,13 @@ class Driver:
     def _now_s(self) -> float:
         """The budget's clock: this session's seconds, and those of earlier ones."""
         return time.monotonic() - self._started
+
+    def _on_tick(self) -> None:
+        now_s = self._now_s()
+        self._progress.tick(now_s)
+        if now_s >= self._note_at_s:
+            self._writer.note_elapsed(now_s)
+            self._note_at_s = now_s + NOTE_EVERY_S
 
     def _check_supernet(self) -> None:
         """Without it each trial would fail, and be on record as failed."""
@@ -211,7 +220,7 @@ class Driver:
                 on_failure=self._check_supernet,
                 resources=self._resources,
                 scratch=self._scratch,
-                on_tick=lambda: self._progress.tick(self._now_s()),
+                on_tick=self._on_tick,
                 on_lost=self._progress.on_lost,
             )
         except BaseException:
@@ -230,6 +239,7 @@ class Driver:
         )
 
     def _write_summary(self) -> str:
-        stop_reason = self._loop.stop_reason or "stopped"
-        self._writer.write_summary(wall_s=self._now_s(), budget=self._plan.config.budget, stop_reason=stop_reason)
+        stop_reason, now_s = self._loop.stop_reason or "stopped", self._now_s()
+        self._writer.note_elapsed(now_s)
+        self._writer.write_summary(wall_s=now_s, budget=self._plan.config.budget, stop_reason=stop_reason)
         return stop_reason

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from nas.cluster import EngineError, ends_with_ray
+from nas.cluster import EngineError, Machines, ends_with_ray
 from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
@@ -63,7 +63,7 @@ def run_search(
         on_lost: told why this process ends now, where Ray is lost and does not let it go.
 
     Raises:
-        EngineError: where Ray fails again and again, or the probe fails.
+        EngineError: where Ray fails again and again, no machine is left, or the probe fails.
         KeyboardInterrupt: on the second signal.
     """
     from nas.search.tune_searcher import LoopSearcher, ProbeFailed
@@ -75,11 +75,17 @@ def run_search(
         to_probe = None
         on_probe(probe)
 
-    failures = 0
+    failures, machines = 0, Machines(resources.cpus, resources.gpus)
     with _graceful_signals(loop), ends_with_ray(scratch, on_lost):
         while not loop.over:
             searcher = LoopSearcher(
-                loop, make_call, probe_call=to_probe, on_probe=on_probed, on_failure=on_failure, on_tick=on_tick
+                loop,
+                make_call,
+                probe_call=to_probe,
+                on_probe=on_probed,
+                on_failure=on_failure,
+                on_tick=on_tick,
+                machines=machines,
             )
             problem = _fit(searcher, resources, scratch)
             if isinstance(searcher.error, ProbeFailed):
@@ -99,6 +105,7 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     from ray import tune
 
     from nas.search.tune_scheduler import LatestFirst
+    from nas.search.tune_searcher import EachStep
 
     # Left alone, Tune starts one worker after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
@@ -114,7 +121,9 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
             mode="min",
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
-        run_config=tune.RunConfig(name="search", storage_path=storage, verbose=0, log_to_file=False),
+        run_config=tune.RunConfig(
+            name="search", storage_path=storage, verbose=0, log_to_file=False, stop=EachStep(searcher)
+        ),
     )
     try:
         with contextlib.redirect_stdout(io.StringIO()):

@@ -188,14 +188,14 @@ class SearchLoop:
         self.interrupted = True
         self.stop("interrupted")
 
-    def run_again(self) -> None:
-        """What runs was lost with the machines under it: it is started anew, where the budget still admits it."""
-        for index, started in self._running.items():
+    def run_again(self, *lost: int) -> None:
+        """These trials, or all that run, were lost with the machines under them: they are started anew, where the
+        budget still admits it."""
+        for index in lost or tuple(self._running):
             self.keeper.forget(index)
-            self._again.append(started.trial)
-        if self._running and not self.interrupted:
-            self.stop_reason = None
-        self._running.clear()
+            self._again.append(self._running.pop(index).trial)
+            if not self.interrupted:
+                self.stop_reason = None
 
     def next(self) -> Candidate[ArchSpec] | None:
         """The next candidate to start now; None where none may start now (or ever: see `over`)."""

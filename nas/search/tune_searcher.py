@@ -1,11 +1,14 @@
 """The loop as Ray Tune sees it: a Searcher whose suggestions are calls and whose results end trials."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from ray.tune import Stopper
 from ray.tune.search import Searcher
 
+from nas.cluster import LOST_WITHIN_S, Machines, NoMachine
 from nas.search.loop import Finished, SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
@@ -13,15 +16,25 @@ from nas.search.worker import TrialCall
 from results import TrialStatus
 from search_space import ArchSpec
 
-__all__ = ["LoopSearcher", "ProbeFailed"]
+__all__ = ["EachStep", "LoopSearcher", "ProbeFailed"]
 
 
 class ProbeFailed(RuntimeError):
     """The reference network could not be run on a worker; the message says why."""
 
 
+class _Sent(NamedTuple):
+    """A trial that Tune has, and the machines there were when it was sent."""
+
+    number: int
+    machines: frozenset[str]
+
+
 class LoopSearcher(Searcher):
     """Hands the loop's candidates to Tune, one probe before them where asked.
+
+    A trial whose worker died is run again where a machine has left since it was sent; else it has failed, which is
+    known at once where there is one machine, and after `LOST_WITHIN_S` where there are more.
 
     Tune swallows or prints what a searcher raises; so the first error is kept in `error`, and the experiment ended.
     """
@@ -35,6 +48,7 @@ class LoopSearcher(Searcher):
         on_probe: Callable[[Probe], None],
         on_failure: Callable[[], None],
         on_tick: Callable[[], None],
+        machines: Machines,
     ) -> None:
         super().__init__(metric="seconds", mode="min")
         self.error: Exception | None = None
@@ -45,7 +59,9 @@ class LoopSearcher(Searcher):
         self._on_probe = on_probe
         self._on_failure = on_failure
         self._on_tick = on_tick
-        self._running: dict[str, int] = {}
+        self._machines = machines
+        self._running: dict[str, _Sent] = {}
+        self._unclear: list[tuple[_Sent, float]] = []
 
     def suggest(self, trial_id: str) -> Any:
         try:
@@ -54,8 +70,19 @@ class LoopSearcher(Searcher):
             self.error = error
             return Searcher.FINISHED
 
+    def tick(self) -> bool:
+        """To be called in each of Tune's steps, since Tune asks for no trial while one waits for a machine; whether
+        the experiment must end with what runs or waits to run."""
+        try:
+            self._on_tick()
+            if self.error is None:
+                self._machines.check()
+                self._settle()
+        except Exception as error:
+            self.error = self.error or error
+        return isinstance(self.error, NoMachine)
+
     def _suggest(self, trial_id: str) -> Any:
-        self._on_tick()
         if self.error is not None:
             return Searcher.FINISHED
         if self._probing is not None:
@@ -69,7 +96,7 @@ class LoopSearcher(Searcher):
         candidate = self._loop.next()
         if candidate is None:
             return Searcher.FINISHED if self._loop.over else None
-        self._running[trial_id] = candidate.index
+        self._running[trial_id] = _Sent(candidate.index, self._machines.alive())
         return {"call": self._make_call(candidate)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -85,14 +112,15 @@ class LoopSearcher(Searcher):
                 raise ProbeFailed(result["reason"] if result else "its worker died")
             self._on_probe(result["value"])
             return
-        index = self._running.pop(trial_id)
+        sent = self._running.pop(trial_id)
         if result is None:
-            self._loop.finish(index, Finished(status=TrialStatus.FAILED, reason="its worker died"))
+            self._unclear.append((sent, time.monotonic() + LOST_WITHIN_S))
+            self._settle()
             return
         if result["status"] == TrialStatus.FAILED:
             self._on_failure()
         self._loop.finish(
-            index,
+            sent.number,
             Finished(
                 status=TrialStatus(result["status"]),
                 reason=result["reason"],
@@ -101,6 +129,18 @@ class LoopSearcher(Searcher):
                 evaluation=result["value"],
             ),
         )
+
+    def _settle(self) -> None:
+        """What becomes of trials whose workers died, as far as it is known."""
+        unclear, self._unclear = self._unclear, []
+        for sent, until in unclear:
+            alive = self._machines.alive()
+            if sent.machines - alive:
+                self._loop.run_again(sent.number)
+            elif len(alive) == 1 or time.monotonic() > until:
+                self._loop.finish(sent.number, Finished(status=TrialStatus.FAILED, reason="its worker died"))
+            else:
+                self._unclear.append((sent, until))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing of Tune's is ever restored, but it wants a file."""
@@ -111,3 +151,16 @@ class LoopSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+class EachStep(Stopper):
+    """Ticks a searcher in each of Tune's steps, which ask this whether all is to end."""
+
+    def __init__(self, searcher: LoopSearcher) -> None:
+        self._searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._searcher.tick()

@@ -15,6 +15,7 @@ Start = Callable[..., Search]
 TOY = ("--space", "toy.yaml", "--train-length", "40", "--seed", "3", "--sampler", "random", "--dtype", "float32")
 
 
+@pytest.mark.timeout(900)
 def test_a_search_whose_ray_is_killed_altogether_says_so_and_goes_on(search: Start, tmp_path: Path) -> None:
     run = tmp_path / "runs/a"
     running = search(*TOY, "--budget", "30", "--workers", "2", "--out", "a")

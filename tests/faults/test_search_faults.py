@@ -91,6 +91,8 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     running.process.communicate()
     finished, proposed = rows(run), asked(run)
     assert len(proposed) > len(finished), "some were in flight"
+    assert json.loads((run / "clock.json").read_text())["elapsed_s"] > 0
+    (run / "clock.json").write_text('{"elapsed_s": 1000.0}')
     for name in ("trials.jsonl", "asks.jsonl"):
         with (run / name).open("a") as file:
             file.write('{"index": 5, "torn')
@@ -100,6 +102,7 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     assert asked(run)[: len(proposed)] == proposed
     assert sorted((row["index"], row["decisions"]) for row in rows(run)) == asked(run)
     assert rows(run)[: len(finished)] == finished
+    assert all(row["started_s"] > 1000 for row in rows(run)[len(finished) :]), "the clock goes on from its note"
     assert outcome(run) == undisturbed
     _, alive = psutil.wait_procs(family, timeout=90)
     assert not alive
@@ -129,6 +132,32 @@ def test_a_search_by_a_supernet_is_killed_while_its_best_is_trained_alone(search
     assert code == 2
     assert "super" in error
     assert len(rows(run)) == 10
+
+
+@pytest.mark.long
+def test_a_run_of_the_first_version_goes_on(search: Start, tmp_path: Path, undisturbed_run: Path) -> None:
+    """As that version wrote config.json and trials.jsonl; it had no asks.jsonl, nor the names that are taken away."""
+    run = tmp_path / "runs/a"
+    run.mkdir(parents=True)
+    config = json.loads((undisturbed_run / "config.json").read_text()) | {"schema_version": 1}
+    del config["supernet"], config["alone_steps"], config["resources"]
+    for name in ("evaluator", "supernet", "warm_start", "goal", "confirm_share", "confirm", "repeat"):
+        del config["search"][name]
+    (run / "config.json").write_text(json.dumps(config))
+    newer = ("reference_s", "precise", "predicted", "predicted_low", "predicted_high")
+    names = {"repeat", "weights", "max_batch_size", *(f"step_time_{name}" for name in newer)}
+    trials = [row for row in rows(undisturbed_run) if not row["repeat"]]
+    older = [{name: value for name, value in row.items() if name not in names} for row in trials]
+    (run / "trials.jsonl").write_text("".join(json.dumps(row) + "\n" for row in older))
+    more = len(older) + 2
+    code, _, error = search("--resume", "a", "--budget", str(more)).wait()
+    assert code == 0, error
+    assert rows(run)[: len(older)] == older
+    assert sorted(row["index"] for row in rows(run)) == list(range(more))
+    assert len({(row["key"], row.get("repeat", 0)) for row in rows(run)}) == more
+    assert json.loads((run / "config.json").read_text())["num_without_asks"] == len(older)
+    code, _, error = search(command=[sys.executable, "-m", "nas.cli", "pareto", "a"]).wait()
+    assert code == 0, error
 
 
 def test_a_search_killed_while_it_confirms_confirms_the_rest(search: Start, tmp_path: Path) -> None:

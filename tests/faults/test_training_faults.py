@@ -277,6 +277,29 @@ def test_a_copy_goes_on_where_it_was_copied_to(
     assert Path(training.folder, "model.safetensors").read_bytes() == plain
 
 
+@pytest.mark.parametrize("training", ["train"], indirect=True)
+def test_a_training_of_an_older_version_goes_on(training: Training, plain: bytes, harmed: Harmed, nas: Nas) -> None:
+    """As the first version that had a trainer wrote config.json and checkpoints."""
+    run = Path(training.folder)
+    harmed.harm = lambda: signal.raise_signal(signal.SIGTERM)
+    assert nas(*training.begun)[0] == 130
+    config = json.loads((run / "config.json").read_text())
+    for name in ("init", "normalisation", "data_mode", "max_corrupt", "space"):
+        del config["job"][name]
+    for name in ("cutout", "random_erasing", "bn_momentum", "grow_batch", "sync_bn", "accumulate", "compile"):
+        del config["job"]["options"][name]
+    del config["job"]["length"]["seconds"]
+    (run / "config.json").write_text(json.dumps(config))
+    for path in (run / "checkpoints").iterdir():
+        state = torch.load(path, weights_only=True)
+        del state["others"], state["scaler"]
+        torch.save(state, path)
+    code, error = nas(*training.goes_on)
+    assert code == 0, error
+    assert f"goes on after step {HARMED_AT}" in error
+    assert (run / "model.safetensors").read_bytes() == plain
+
+
 @pytest.mark.parametrize("jump_s", [1e9, long(-1e9)])
 def test_the_wall_clock_may_jump(
     training: Training, plain: bytes, nas: Nas, monkeypatch: pytest.MonkeyPatch, jump_s: float

@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from nas.train import read_job
 from nas.train.feed import Feed
 from nas.train.folder import TrainFolder
-from tests.faults.conftest import TRAINED, wait_for
+from tests.faults.conftest import TRAINED, Search, left_of_ray, wait_for
 from tests.faults.test_train_faults import last_step, lines
 from tests.nas.train.processes import run_group
 from tests.nas.train.test_group import part_of_training
@@ -140,3 +141,69 @@ def test_a_lost_ray_is_told_and_leaves_nothing(cache: Path, tmp_path: Path) -> N
     assert "rpc_client" not in error
     assert psutil.wait_procs(started, timeout=60)[1] == []
     assert not list(Path("/tmp").glob(f"nas-ray-{process.pid}-*"))
+
+
+LOST_IN_ONE = """
+_plain = FullStep.__call__
+
+def _harmed(step, *arguments):
+    loss = _plain(step, *arguments)
+    group = step._state.group
+    return loss * float("nan") if group.rank == 1 and step._state.step == 20 else loss
+
+FullStep.__call__ = _harmed
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_loss_that_one_worker_has_lost_ends_both_and_leaves_nothing(
+    nas: Callable[..., Search], tmp_path: Path
+) -> None:
+    run = tmp_path / "runs/a"
+    running = nas(*COMMAND[3:], *OPTIONS, "--out", "a", faults={"nas.train.step": LOST_IN_ONE})
+    wait_for(lambda: last_step(run) > 0, "a step", START_S, running.process)
+    family = running.family()
+    code, out, error = running.wait()
+    assert (code, out) == (1, ""), error
+    assert "the loss was not finite at step 20: give a lower learning rate (--lr)" in error
+    assert "Traceback" not in error
+    assert last_step(run) == 19
+    assert psutil.wait_procs(family, timeout=60)[1] == []
+    assert left_of_ray(running.process.pid) == []
+    code, _, error = nas("train", "--resume", "a").wait()
+    assert code == 0, error
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_second_signal_ends_the_workers_at_once(nas: Callable[..., Search], tmp_path: Path) -> None:
+    """Steps that take so long that the first signal's checkpoint would not be written for minutes."""
+    run = tmp_path / "runs/a"
+    slow = """
+import time
+
+_plain = FullStep.__call__
+
+def _harmed(step, *arguments):
+    if step._state.step == 20:
+        time.sleep(600)
+    return _plain(step, *arguments)
+
+FullStep.__call__ = _harmed
+"""
+    running = nas(*COMMAND[3:], *OPTIONS, "--out", "a", faults={"nas.train.step": slow})
+    wait_for(lambda: last_step(run) == 20, "20 steps", START_S, running.process)
+    family = running.family()
+    for _ in range(2):
+        running.process.send_signal(signal.SIGINT)
+        time.sleep(1)
+    code, out, error = running.wait()
+    assert (code, out) == (130, ""), error
+    assert "what the last checkpoint holds is kept; to go on: nas train --resume runs/a" in error
+    assert "Traceback" not in error
+    assert psutil.wait_procs(family, timeout=60)[1] == []
+    assert left_of_ray(running.process.pid) == []
+    code, _, error = nas("train", "--resume", "a").wait()
+    assert code == 0, error
+    assert "goes on after step 20" in error

@@ -1,10 +1,12 @@
 """The loop as Tune sees it, driven here in Tune's place."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from nas.cluster import EngineError
+from nas.cluster import LOST_WITHIN_S, EngineError, NoMachine
+from nas.search import tune_searcher
 from nas.search.tune_searcher import LoopSearcher
 from results import TrialStatus
 from tests.nas.search.sessions import Begin, Session
@@ -16,7 +18,21 @@ def lost() -> None:
     raise EngineError("the supernet was lost")
 
 
-def searcher_of(session: Session, on_failure: Any) -> LoopSearcher:
+class Alive:
+    """In place of a cluster's machines."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def alive(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+    def check(self) -> None:
+        if not self.names:
+            raise NoMachine("none is left")
+
+
+def searcher_of(session: Session, on_failure: Any = lambda: None, machines: Alive | None = None) -> LoopSearcher:
     return LoopSearcher(
         session.loop,
         lambda candidate: candidate,  # type: ignore[arg-type, return-value]
@@ -24,6 +40,7 @@ def searcher_of(session: Session, on_failure: Any) -> LoopSearcher:
         on_probe=lambda probe: None,
         on_failure=on_failure,
         on_tick=lambda: None,
+        machines=machines or Alive("only"),  # type: ignore[arg-type]
     )
 
 
@@ -40,3 +57,51 @@ def test_a_failure_that_ends_the_search_is_not_on_record(session: Begin, on_fail
         again = session()
         found = searcher_of(again, on_failure).suggest("one")["call"]
         assert (found.index, found.arch) == (candidate.index, candidate.arch)
+
+
+def test_what_ran_where_a_machine_left_runs_again(session: Begin) -> None:
+    begun, machines = session(workers=2), Alive("first", "second")
+    searcher = searcher_of(begun, machines=machines)
+    lost, other = (searcher.suggest(name)["call"] for name in ("one", "two"))
+    searcher.on_trial_complete("one", error=True)
+    assert not searcher.tick()
+    assert searcher.suggest("three") is None, "whether a machine left is not known yet"
+    assert (begun.writer.trials, begun.loop.num_running) == ([], 2)
+    machines.names = ("first", "third")
+    assert not searcher.tick()
+    assert searcher.suggest("three")["call"] == lost
+    searcher.on_trial_complete("three", FAILED)
+    searcher.on_trial_complete("two", FAILED)
+    assert searcher.error is None
+    assert [trial.index for trial in begun.writer.trials] == [lost.index, other.index]
+
+
+def test_a_worker_that_dies_where_no_machine_left_has_failed(session: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(tune_searcher, "time", SimpleNamespace(monotonic=lambda: now))
+    begun = session(workers=2)
+    alone = searcher_of(begun)
+    alone.suggest("one")
+    alone.on_trial_complete("one", error=True)
+    assert [trial.reason for trial in begun.writer.trials] == ["its worker died"], "at once, of one machine"
+    searcher = searcher_of(begun, machines=Alive("first", "second"))
+    searcher.suggest("two")
+    searcher.on_trial_complete("two", error=True)
+    now = LOST_WITHIN_S
+    searcher.tick()
+    assert len(begun.writer.trials) == 1
+    now = LOST_WITHIN_S + 1
+    searcher.tick()
+    assert [trial.status for trial in begun.writer.trials] == [TrialStatus.FAILED] * 2
+
+
+def test_a_search_that_no_machine_is_left_for_does_not_wait(session: Begin) -> None:
+    begun, machines = session(workers=2), Alive("first")
+    searcher = searcher_of(begun, machines=machines)
+    searcher.suggest("one")
+    assert not searcher.tick()
+    machines.names = ()
+    assert searcher.tick(), "the trial that waits is not waited for"
+    assert isinstance(searcher.error, NoMachine)
+    assert searcher.suggest("two") == LoopSearcher.FINISHED
+    assert begun.writer.trials == []

@@ -1,0 +1,107 @@
+"""A machine of a cluster leaves in the middle of a search, and another one joins."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Search, asked, rows, wait_for
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.long]
+
+Start = Callable[..., Search]
+TOY = ("--space", "toy.yaml", "--seed", "3", "--sampler", "random", "--dtype", "float32")
+
+
+class Machines:
+    """Of one processor each, beside the first, which has none."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("machines.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.address = self._said("at ")
+
+    def _said(self, beginning: str) -> str:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if line.startswith(beginning):
+                return line.removeprefix(beginning).strip()
+        raise AssertionError("the cluster has ended")
+
+    def __call__(self, order: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+        self._said("done")
+
+    def close(self) -> None:
+        self._process.communicate(timeout=120)
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    """All on the loopback, for the search too: Ray looks for a machine of the address that a driver has. At the nice
+    value that Ray gives workers a busy machine lets them wait for minutes."""
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    cluster = Machines()
+    yield cluster
+    cluster.close()
+
+
+@pytest.mark.timeout(900)
+def test_what_ran_on_a_machine_that_left_runs_again_and_one_that_joined_is_used(
+    search: Start, tmp_path: Path, machines: Machines
+) -> None:
+    run = tmp_path / "runs/a"
+    for _ in range(2):
+        machines("add")
+    running = search(
+        *TOY, "--train-length", "400", "--budget", "10", "--workers", "2", "--address", machines.address, "--out", "a"
+    )
+    wait_for(lambda: len(rows(run)) >= 2, "two trials", running=running.process)
+    wait_for(lambda: len(asked(run)) >= len(rows(run)) + 2, "two that run", running=running.process)
+    before = {row["worker"] for row in rows(run)}
+    machines("remove")
+    machines("add")
+    code, _, error = running.wait()
+    assert code == 0, error
+    assert sorted(row["index"] for row in rows(run)) == list(range(10))
+    assert {row["status"] for row in rows(run)} == {"ok"}
+    workers = {row["worker"] for row in rows(run)}
+    assert workers - before, "the machine that joined was not used"
+    assert "Traceback" not in error
+
+
+@pytest.mark.timeout(900)
+def test_a_search_without_any_machine_left_ends_and_says_how_to_go_on(
+    search: Start, tmp_path: Path, machines: Machines
+) -> None:
+    run = tmp_path / "runs/a"
+    machines("add")
+    running = search(
+        *TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a",
+        faults={"nas.cluster.machines": "NONE_FOR_S = 20.0"},
+    )  # fmt: skip
+    wait_for(lambda: bool(rows(run)), "a trial", running=running.process)
+    machines("remove")
+    code, _, error = running.wait()
+    finished = rows(run)
+    assert code == 1, error
+    assert "for 20 s no machine of the cluster has had room for a trial (cpus_per_trial 1)" in error
+    assert "what was finished is kept; to go on: nas search --resume" in error
+    assert "Traceback" not in error
+    assert {row["status"] for row in finished} == {"ok"}
+    machines("add")
+    code, _, error = search("--resume", "a").wait()
+    assert code == 0, error
+    assert rows(run)[: len(finished)] == finished
+    assert sorted(row["index"] for row in rows(run)) == list(range(6))
