@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from nas.cluster.machines import LOST_WITHIN_S, Machines, NoMachine
-from nas.cluster.session import Cluster, EngineError, Node, check_address, ends_with_ray, ray_session
+from nas.cluster.own_ray import EngineError, ends_with_ray
+from nas.cluster.session import Cluster, Node, check_address, ray_session
 from nas.cluster.workers import Workers
 
 if TYPE_CHECKING:

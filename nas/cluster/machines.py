@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from nas.cluster.session import EngineError, Node
+from nas.cluster.own_ray import EngineError
+from nas.cluster.session import Node
 
 __all__ = ["LOST_WITHIN_S", "Machines", "NoMachine"]
 

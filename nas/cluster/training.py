@@ -24,7 +24,8 @@ from typing import Any
 import torch
 
 from nas.cluster.mailbox import BEGINS, LAUNCHING, StopAsked, Told, mailbox_actor
-from nas.cluster.session import EngineError, Node, ends_with_ray, ray_session
+from nas.cluster.own_ray import EngineError, ends_with_ray
+from nas.cluster.session import Node, ray_session
 from nas.cluster.shared import check_shared
 from nas.cluster.workers import Workers
 from nas.data import DataError

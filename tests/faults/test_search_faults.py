@@ -108,6 +108,7 @@ def test_killed_driver_resumes_and_repeats_only_what_was_in_flight(
     assert not alive
 
 
+@pytest.mark.long
 def test_a_search_by_a_supernet_is_killed_while_its_best_is_trained_alone(search: Start, tmp_path: Path) -> None:
     nas = [sys.executable, "-m", "nas.cli"]
     options = ["--space", "toy.yaml", "--data", "digits", "--budget", "20st", "--batch-size", "64", "--out", "super"]
@@ -160,6 +161,7 @@ def test_a_run_of_the_first_version_goes_on(search: Start, tmp_path: Path, undis
     assert code == 0, error
 
 
+@pytest.mark.long
 def test_a_search_killed_while_it_confirms_confirms_the_rest(search: Start, tmp_path: Path) -> None:
     run = tmp_path / "runs/a"
     budget = ("--budget", "16", "--confirm-share", "0.5", "--repeat", "4", "--workers", "2")
@@ -228,6 +230,7 @@ def test_a_signal_at_the_start_ends_it(search: Start, tmp_path: Path, number: si
     assert len(rows(tmp_path / "runs/a")) < 50
 
 
+@pytest.mark.long
 def test_files_of_the_working_folder_are_not_imported(search: Start, tmp_path: Path) -> None:
     for name in ("results.py", "random.py", "nas.py"):
         (tmp_path / name).write_text("raise SystemExit('a file of the user ran')")
@@ -316,6 +319,7 @@ def _trial_children(running: Search) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.long
 def test_a_killed_validation_goes_on_and_then_only_reports(
     search: Start, tmp_path: Path, undisturbed_run: Path
 ) -> None:

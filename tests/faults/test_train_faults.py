@@ -92,6 +92,7 @@ def test_killed_in_each_phase_it_ends_with_the_same_bits(train: Trainings, folde
     assert lines(killed) == lines(plain)
 
 
+@pytest.mark.long
 def test_killed_after_it_took_weights_over_it_ends_with_the_same_bits(train: Trainings, folder: Path) -> None:
     options = ["--data", "digits", "--image-size", "16", "--batch-size", "64", "--budget", "160st"]
     start = ["--init", "runs/source/model.safetensors", "--seed", "6"]

@@ -11,7 +11,7 @@ from unittest import mock
 import psutil
 import pytest
 
-from nas.cluster import EngineError, ray_session, session
+from nas.cluster import EngineError, own_ray, ray_session, session
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_auto_is_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_GRACE_S", 0.1)
+    monkeypatch.setattr(own_ray, "_GRACE_S", 0.1)
     ended, goes_on = (
         subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({seconds})"]) for seconds in (0, 60)
     )
     processes = [psutil.Process(each.pid) for each in (ended, goes_on)]
     ended.wait()
-    session._end(processes)
+    own_ray.end(processes)
     assert goes_on.wait(10) == -9
 
 

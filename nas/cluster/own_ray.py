@@ -1,0 +1,123 @@
+"""The processes of a Ray of our own: which there are, that they are still there, and their end."""
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from nas.signals import handling
+
+__all__ = ["EngineError", "end", "ends_with_ray", "processes"]
+
+_GRACE_S = 5.0
+_LOOK_EVERY_S = 0.5
+_LOOKS_BEFORE_END = 10
+_NEEDED = ("gcs_server", "raylet")
+
+
+class EngineError(RuntimeError):
+    """The machines failed, not what ran on them."""
+
+
+class _Lost(BaseException):
+    """No Exception, which Ray would catch."""
+
+
+@contextlib.contextmanager
+def ends_with_ray(scratch: Path, last_words: Callable[[str], None]) -> Iterator[None]:
+    """Within, the loss of a Ray of our own interrupts the main thread. Where that stays in one of Ray's calls, which
+    would wait for a minute and then end this process without a word, it is ended here.
+
+    Args:
+        scratch: the session's folder, which is removed before.
+        last_words: told the reason before.
+
+    Raises:
+        EngineError: where its server, or its part that has the workers, has ended.
+    """
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
+        yield
+        return
+    over, ended = threading.Event(), list[str]()
+
+    def watch() -> None:
+        looks = 0
+        while not over.wait(_LOOK_EVERY_S):
+            ended.extend(_ended())
+            if not ended or main.ident is None:
+                continue
+            signal.pthread_kill(main.ident, signal.SIGUSR2)
+            looks += 1
+            if looks > _LOOKS_BEFORE_END:
+                last_words(_lost(ended))
+                end(processes())
+                shutil.rmtree(scratch, ignore_errors=True)
+                os._exit(1)
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not over.is_set():
+            raise _Lost
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    with handling({signal.SIGUSR2: interrupt}):
+        watcher.start()
+        try:
+            yield
+        except _Lost:
+            raise EngineError(_lost(ended)) from None
+        finally:
+            over.set()
+            watcher.join()
+
+
+def _lost(ended: Sequence[str]) -> str:
+    return f"Ray was lost: its {ended[0]} has ended"
+
+
+def _ended() -> list[str]:
+    node = _node()
+    return [name for name, _ in (node.deadprocesses() if node is not None else ()) if name in _NEEDED]
+
+
+def _node() -> Any:
+    worker: Any = import_module("ray._private.worker")
+    return worker._global_node
+
+
+def processes() -> list[psutil.Process]:
+    """All that run of a Ray of our own; none of a cluster's."""
+    node, found = _node(), []
+    infos = node.all_processes.values() if node is not None else ()
+    for info in (info for several in infos for info in several):
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(info.process.pid)
+            found += [process, *process.children(recursive=True)]
+    return found
+
+
+def end(started: list[psutil.Process]) -> None:
+    """Wait until they have ended, and kill those that have not: a worker that just starts would make the session's
+    folder anew."""
+    until = time.monotonic() + _GRACE_S
+    while (left := [each for each in started if _lives(each)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    for each in left:
+        with contextlib.suppress(psutil.Error):
+            each.kill()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
