@@ -81,7 +81,9 @@ def places_of(space: Space, arch: ArchSpec) -> tuple[tuple[Place, ...], int]:
 def _larger(one: BlockSpec, other: BlockSpec) -> BlockSpec:
     """As large as both; of one op and stride."""
     numbers = {name: max(getattr(one, name), getattr(other, name)) for name in BlockSpec._fields if name != "op"}
-    return BlockSpec(op=one.op, **numbers)
+    larger = BlockSpec(op=one.op, **numbers)
+    # Of 4 to 6 and 6 to 4 channels it would be 6 to 6, which needs no weights, as those two do.
+    return larger._replace(width=larger.width + 1) if larger.is_nothing else larger
 
 
 def banks_of(space: Space) -> tuple[dict[Bank, BlockSpec], dict[int, int]]:

@@ -1,6 +1,7 @@
 """Fixtures that several rooms' tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 
 # Two test processes share two cores, and what they start inherits it: before torch and numpy are imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Under nohup a hang-up is ignored, here and in what the tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A test's first call imports what later ones find: a deadline would only measure that.
 settings.register_profile("no_deadline", deadline=None)

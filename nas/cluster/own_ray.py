@@ -86,7 +86,7 @@ def _lost(ended: Sequence[str]) -> str:
 
 def _ended() -> list[str]:
     node = _node()
-    return [name for name, _ in (node.deadprocesses() if node is not None else ()) if name in _NEEDED]
+    return [name for name, _ in (node.dead_processes() if node is not None else ()) if name in _NEEDED]
 
 
 def _node() -> Any:

@@ -19,8 +19,9 @@ def all_indices(space: Space) -> list[tuple[int, ...]]:
 
 
 def largest_of(layers: list[BlockSpec]) -> dict[str, object]:
-    """Field by field."""
-    return {name: max(getattr(layer, name) for layer in layers) for name in BlockSpec._fields}
+    """Field by field; one channel wider where that would be a layer without weights."""
+    largest = BlockSpec(*(max(getattr(layer, name) for layer in layers) for name in BlockSpec._fields))
+    return (largest._replace(width=largest.width + 1) if largest.is_nothing else largest)._asdict()
 
 
 def check_places(space: Space, arch: ArchSpec, banks: dict[Bank, BlockSpec], heads: dict[int, int]) -> None:

@@ -1,5 +1,6 @@
 """A supernet computes what each of its networks does, and keeps nothing of it."""
 
+import itertools
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +164,22 @@ def test_evaluation_changes_nothing(tiny: Supernet) -> None:
     before = deepcopy(supernet.state_dict())
     supernet(images_of(0), supernet.space.reference).sum().backward()
     torch.testing.assert_close(supernet.state_dict(), before, rtol=0, atol=0)
+
+
+def test_an_identity_that_narrows_and_one_that_widens_share_a_bank() -> None:
+    """As large as both it would be 6 to 6 channels, and have no weights at all."""
+    identity = StageChoices(op=("identity",), width=(4, 6), depth=(1,), stride=2)
+    space = Space(
+        name="identities",
+        stem=StemSpec(width=4),
+        stages=(identity, replace(identity, stride=1)),
+        head=HeadSpec(width=0, num_classes=5),
+        image_size=16,
+        batch_size=8,
+    )
+    supernet = Supernet(space, generator=torch.Generator().manual_seed(0))
+    for arch in {space.decode(indices) for indices in itertools.product(range(2), repeat=2)}:
+        check_network(supernet, arch, images_of(0), 1e-5)
 
 
 @few
