@@ -153,7 +153,11 @@ def _printable_stderr() -> Iterator[None]:
 def _run_command(name: str, args: Sequence[str]) -> int:
     config = _parse(name, args)
     code = import_module(COMMANDS[name][0]).run(config)
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        raise
     return int(code)
 
 
