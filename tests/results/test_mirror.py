@@ -247,3 +247,14 @@ def test_the_manifest_says_what_it_is_of() -> None:
     manifest = Manifest(run="a" * 32, session="b" * 32)
     store.put_manifest(manifest)
     assert store.manifest() == manifest
+
+
+def test_a_google_store_out_of_reach_is_soon_given_up() -> None:
+    from pyarrow.fs import FileSystem
+
+    within_30_s, within_5_s = (
+        FileSystem.from_uri(f"gs://bucket/run?retry_limit_seconds={seconds}")[0] for seconds in (30, 5)
+    )
+    assert not within_30_s.equals(within_5_s)
+    assert ObjectStore("gs://bucket/run")._files.fs.equals(within_30_s)
+    assert ObjectStore("gs://bucket/run?retry_limit_seconds=5")._files.fs.equals(within_5_s)
