@@ -153,11 +153,7 @@ def _printable_stderr() -> Iterator[None]:
 def _run_command(name: str, args: Sequence[str]) -> int:
     config = _parse(name, args)
     code = import_module(COMMANDS[name][0]).run(config)
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        error.filename = "standard output"
-        raise
+    sys.stdout.flush()
     return int(code)
 
 
@@ -188,6 +184,8 @@ def _guarded(name: str, args: Sequence[str]) -> int:
         return _complain(f"{error}{option}", as_json=as_json, code=code)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
+        if error.errno == errno.ENOSPC and not where and _is_ours(error):
+            where = "standard output: "  # what we write to files is told as a RunWriteError
         # No program makes a name that long: somebody typed it.
         code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
         return _complain(f"{where}{error.strerror or error}", as_json=as_json, code=code)
