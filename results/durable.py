@@ -5,6 +5,7 @@ file outside it. Modes are 0644 less the umask: another user may read a run wher
 """
 
 import contextlib
+import fcntl
 import io
 import os
 import stat
@@ -106,21 +107,39 @@ def replace_atomically(path: Path, write: Callable[[IO[bytes]], object], *, dura
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, FILE_MODE)
+        descriptor = _open_alone(temporary)
         try:
             write(cast(IO[bytes], _WholeWrites(descriptor)))
             if durable:
                 os.fsync(descriptor)
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
         finally:
             os.close(descriptor)
-        temporary.replace(path)
         if durable:
             sync_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise _failed(path, error) from error
+
+
+def _open_alone(path: Path) -> int:
+    """An empty file to write at `path`, which is one writer's until it is closed: a second waits for the first."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        try:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):  # the first has moved it to its place
+                if os.path.samestat(os.fstat(descriptor), os.lstat(path)):
+                    os.ftruncate(descriptor, 0)
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
 from results.durable import RunError, RunWriteError, sync_folder, write_atomically
 from results.mirror import RUN_ID
 from results.objects import OBJECTS, Manifest, ObjectStore, Part
@@ -59,8 +61,11 @@ def fetch(url: str, folder: Path, *, replace: bool = False) -> None:
         _fetch_whole(store, new)
         new.chmod(0o755)
         if replace:
-            shutil.rmtree(folder, ignore_errors=True)
-        new.rename(folder)
+            with FileLock(folder.parent / ".lock"):  # a second may fetch the same at this moment
+                shutil.rmtree(folder, ignore_errors=True)
+                new.rename(folder)
+        else:
+            new.rename(folder)
         sync_folder(folder.parent)
     except OSError as error:
         raise RunWriteError(f"{folder}: could not be written: {error.strerror or error}") from error

@@ -43,7 +43,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
         if not path.exists():
-            raise RunError(f"{folder}: {'holds no run (no config.json)' if folder.is_dir() else 'no such folder'}")
+            here = "is no folder" if folder.exists() else "no such folder"
+            raise RunError(f"{folder}: {'holds no run (no config.json)' if folder.is_dir() else here}")
         config = load_json(read_bounded(path, MAX_CONFIG_BYTES))
     except RunError:
         raise

@@ -18,6 +18,7 @@ __all__ = ["CHUNK_BYTES", "FILE_NAMES", "Manifest", "ObjectStore", "Part", "is_u
 CHUNK_BYTES = 4 << 20
 MAX_SMALL_BYTES = 4 << 20
 MANIFEST, OWNER, OBJECTS = "manifest.json", "owner.json", "objects"
+RETRY_LIMIT_S = 30
 BY_PYARROW = ("s3", "gs", "gcs", "abfs", "abfss")
 FILE_NAMES = re.compile(
     r"(config|calibration|summary|result|arch|data)\.json|(asks|trials|metrics|skipped)\.jsonl|pareto\.csv"
@@ -170,6 +171,8 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
         if url.startswith("s3:"):  # what is small goes as one request that puts it, not as three
             url += f"{'&' if '?' in url else '?'}allow_delayed_open=true"
+        if url.startswith("gs:") and "retry_limit_seconds=" not in url:  # else a store out of reach holds us for 15 min
+            url += f"{'&' if '?' in url else '?'}retry_limit_seconds={RETRY_LIMIT_S}"
         found, root = FileSystem.from_uri(url)
         return ArrowFSWrapper(found), root.rstrip("/")
     from fsspec.core import url_to_fs

@@ -110,7 +110,8 @@ def run(config: Config) -> int:
         if config.json:
             print_json({"run": str(folder), "url": url})
         else:
-            print(f"{printable(folder)}: {url} (Ctrl-C ends it)\n\n  tensorboard --logdir {shlex.quote(str(folder))}")
+            shown = printable(shlex.quote(str(folder)))
+            print(f"{printable(folder)}: {url} (Ctrl-C ends it)\n\n  tensorboard --logdir {shown}")
         sys.stdout.flush()
         with suppress(KeyboardInterrupt), warnings.catch_warnings():
             # Optuna's, of plots of few trials.

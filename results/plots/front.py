@@ -19,7 +19,7 @@ from results.plots.style import (
     folded,
     is_narrow,
     look,
-    plain,
+    plain_name,
     settle,
 )
 from results.question import Asked
@@ -112,7 +112,7 @@ def _draw_several(axes: "Axes", runs: Mapping[str, Run], device: str | None, ask
             places, np.maximum.accumulate(accuracies or [0.0])[: len(front)], where="post", **shown | {"marker": ""}
         )
         axes.plot(places, accuracies, **shown | {"linestyle": ""})
-        axes.plot([], [], label=f"{plain(name)} ({len(front)})", **shown)
+        axes.plot([], [], label=f"{plain_name(name)} ({len(front)})", **shown)
         ratios += places
     limits = {run.question.changed(**asked).limits for run in runs.values()}
     _draw_limits(axes, limits.pop() if len(limits) == 1 else Limits())

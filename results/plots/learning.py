@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from results.plots.style import BLACK, GREY, axes_of, is_narrow, look, plain, settle
+from results.plots.style import BLACK, GREY, axes_of, is_narrow, look, plain_name, settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,7 +145,7 @@ def _draw_several(axes: "Axes", trainings: Mapping[str, Training], of: Curve, ag
     for number, (name, training) in enumerate(trainings.items()):
         places, values = _points(training, "loss" if of == "loss" else "ema_accuracy", against)
         style = look(number)
-        axes.plot(places, values, label=plain(name), markevery=max(1, len(places) // 8), **style)
+        axes.plot(places, values, label=plain_name(name), markevery=max(1, len(places) // 8), **style)
         for (_, _, before), (begin, _, stage) in pairwise(training.phases(against)):
             if stage.image_size != before.image_size:
                 grows, height = True, float(np.interp(begin, places, values))

@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from results.plots.several import device_of_all
-from results.plots.style import BLUE, GREY, ORANGE, VERMILION, axes_of, look, plain, reward_text, settle
+from results.plots.style import BLUE, GREY, ORANGE, VERMILION, axes_of, look, plain_name, reward_text, settle
 from results.record import TrialResult, Weights
 from results.store import Run
 
@@ -84,7 +84,7 @@ def plot_progress(
         for number, (name, run) in enumerate(runs.items()):
             places, best = Course(run, against, device).best()
             every = max(1, len(places) // 8)
-            axes.step(places, best, where="post", label=plain(name), markevery=every, **look(number))
+            axes.step(places, best, where="post", label=plain_name(name), markevery=every, **look(number))
         title, is_empty = f"best so far; {rewards.pop()}", False
     axes.set_xlim(left=0)
     settle(axes, title=title, x=WHERE[against], y="reward", loc="best")

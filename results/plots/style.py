@@ -44,6 +44,8 @@ LETTER = 0.48
 """Width of a letter, in times its size, about."""
 SHORT = 16
 """Letters of a legend's words of which two columns have room in narrow axes."""
+LONGEST = 48
+"""Letters of a name in a legend."""
 BLACK, BLUE, VERMILION, GREEN, ORANGE = "#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00"
 GREY, FAINT = "#555555", "#a8b0b8"
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", ORANGE, "#56B4E9", BLACK)
@@ -126,6 +128,12 @@ def folded(axes: "Axes", text: str, size: float) -> str:
         return text
     parts = text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" x ", " x\N{NO-BREAK SPACE}").split("; ")
     return "\n".join(line for part in parts for line in textwrap.wrap(part, letters))
+
+
+def plain_name(name: object) -> str:
+    """What a caller calls a run or a training, as a legend has room for it."""
+    text = str(name)
+    return plain(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}")
 
 
 def plain(text: str) -> str:

@@ -4,12 +4,13 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from results import RunError, RunWriteError
-from results.durable import AppendFile, read_bounded, write_atomically
+from results.durable import AppendFile, read_bounded, replace_atomically, write_atomically
 
 
 def test_replacement_leaves_only_the_new_text(tmp_path: Path) -> None:
@@ -115,6 +116,7 @@ set -e
 mount -t tmpfs -o size=64k none "$1"
 exec "$2" -c '
 import sys
+import threading
 from pathlib import Path
 from results.durable import AppendFile, RunWriteError, write_atomically
 folder = Path(sys.argv[1])
@@ -192,3 +194,38 @@ def test_no_write_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(RunWriteError):
         write_atomically(tmp_path / "config.json", "{}")
     assert victim.read_text() == "precious"
+
+
+def test_two_writers_of_one_file_take_turns(tmp_path: Path) -> None:
+    path, texts, failed = tmp_path / "report.html", ("a" * 100_000, "b" * 200_000), []
+
+    def replace(text: str) -> None:
+        try:
+            for _ in range(30):
+                write_atomically(path, text, durable=False)
+        except RunWriteError as error:
+            failed.append(error)
+
+    write_atomically(path, texts[0])
+    writers = [threading.Thread(target=replace, args=(text,)) for text in texts]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        seen.add(path.read_text())
+    assert seen <= set(texts)
+    assert not failed
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_writer_that_stops_leaves_nothing_beside_the_old_text(tmp_path: Path) -> None:
+    path = tmp_path / "front.parquet"
+    write_atomically(path, "old")
+
+    def stopped(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace_atomically(path, stopped)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["front.parquet"]

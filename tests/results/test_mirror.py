@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 import results.mirror
 from results import Objective, Run, RunError, RunWriter, TrialResult, load
-from results.fetched import fetch
+from results.fetched import fetch, fetch_to_cache
 from results.mirror import Mirror
 from results.objects import Manifest, ObjectStore
 
@@ -247,3 +248,25 @@ def test_the_manifest_says_what_it_is_of() -> None:
     manifest = Manifest(run="a" * 32, session="b" * 32)
     store.put_manifest(manifest)
     assert store.manifest() == manifest
+
+
+def test_a_google_store_out_of_reach_is_soon_given_up() -> None:
+    from pyarrow.fs import FileSystem
+
+    within_30_s, within_5_s = (
+        FileSystem.from_uri(f"gs://bucket/run?retry_limit_seconds={seconds}")[0] for seconds in (30, 5)
+    )
+    assert not within_30_s.equals(within_5_s)
+    assert ObjectStore("gs://bucket/run")._files.fs.equals(within_30_s)
+    assert ObjectStore("gs://bucket/run?retry_limit_seconds=5")._files.fs.equals(within_5_s)
+
+
+def test_several_may_fetch_one_run_at_once(here: Path, trial: MakeTrial, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/store/run"
+    with writing(here, url, []) as writer:
+        add(writer, trial(0))
+    with ThreadPoolExecutor(8) as pool:
+        folders = set(pool.map(lambda _: fetch_to_cache(url), range(64)))
+    (folder,) = folders
+    assert len(Run(folder).trials) == 1
+    assert not list(folder.parent.glob(".fetched-*"))

@@ -422,3 +422,16 @@ def test_a_picture_is_drawn_into_the_axes_that_are_given(run: Run) -> None:
     assert plot_front(run, ax=grid[0]) is grid[0]
     assert plot_progress(run, ax=grid[1]).figure is figure
     assert len(plt.get_fignums()) == 1
+
+
+def test_names_of_any_length_and_kind_leave_room_for_the_picture(runs: dict[str, Run]) -> None:
+    first, second, *_ = runs.values()
+    for draw in (plot_front, plot_progress):
+        axes = draw({"x" * 400: first, 2: second})  # type: ignore[dict-item]
+        axes.figure.canvas.draw()
+        legend = axes.get_legend()
+        assert legend is not None
+        long, number = (text.get_text() for text in legend.get_texts())
+        assert long.startswith("x" * 40)
+        assert len(long) < 60
+        assert number.startswith("2")

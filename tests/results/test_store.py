@@ -291,3 +291,9 @@ def test_pipes_and_links_in_place_of_files_are_refused(new_run: NewRun, trial: M
     os.mkfifo(path)
     with pytest.raises(RunError, match="is no regular file"):
         RunWriter.resume(folder)
+
+
+def test_a_file_is_said_to_be_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is no folder"):
+        load(tmp_path / "file")

@@ -295,3 +295,11 @@ def test_the_command_serves_this_machine_until_ctrl_c(served: tuple[subprocess.P
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_folders_name_moves_no_cursor(nas: Nas, seen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nas.cli.dashboard._Server.serve_forever", lambda self: None)
+    named = seen.rename("runs/\x1b[31mred")
+    said = nas("dashboard", str(named), "--port", "0")
+    assert "tensorboard --logdir 'runs/?[31mred'" in said.out
+    assert "\x1b" not in said.out
