@@ -14,7 +14,7 @@ NAMES = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
 SHORTER = {
     "from_the_front_to_a_family.ipynb": {
         '"10", "--train-length", "30"': '"4", "--train-length", "10"',
-        '"15ep"': '"3ep"',
+        '"40ep"': '"3ep"',
     },
     "is_my_proxy_fit_for_use.ipynb": {'"10"': '"6"', '"8", "--times", "4"': '"5", "--times", "2"'},
     "look_at_a_search.ipynb": {'"26", "--train-length", "30"': '"26", "--train-length", "5"'},
