@@ -66,18 +66,22 @@ class StopRequest:
     """Whether a signal of `STOPPING` came. A second one is an interrupt at once, but for SIGHUP: a closed terminal and
     its shell both send it."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_asked: Callable[[], None] | None = None) -> None:
         self.asked = False
+        self._on_asked = on_asked
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.asked and number != signal.SIGHUP:
             raise KeyboardInterrupt
         self.asked = True
+        if self._on_asked is not None:
+            self._on_asked()
 
 
 @contextlib.contextmanager
-def stop_request() -> Iterator[StopRequest]:
-    """For work that ends where it can go on later: it looks at what this gives, instead of being interrupted."""
-    request = StopRequest()
+def stop_request(on_asked: Callable[[], None] | None = None) -> Iterator[StopRequest]:
+    """For work that ends where it can go on later: it looks at what this gives, or is told by `on_asked`, instead of
+    being interrupted."""
+    request = StopRequest(on_asked)
     with handling(dict.fromkeys(STOPPING, request)):
         yield request

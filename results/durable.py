@@ -18,6 +18,8 @@ __all__ = [
     "AppendFile",
     "RunError",
     "RunWriteError",
+    "first_line",
+    "make_folder",
     "read_bounded",
     "replace_atomically",
     "sync_folder",
@@ -33,6 +35,23 @@ class RunError(ValueError):
 
 class RunWriteError(RunError):
     """A run's folder could not be written: disk full, no permission, lost device. What was acknowledged is kept."""
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's text, or its type's name where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those above it, where it is missing.
+
+    Raises:
+        RunWriteError: where it cannot be made.
+    """
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunWriteError(f"{path}: could not be made: {error.strerror}") from error
 
 
 def _failed(path: Path, error: OSError) -> RunWriteError:

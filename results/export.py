@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from results.columns import COLUMNS
-from results.durable import RunWriteError, replace_atomically
+from results.durable import make_folder, replace_atomically
 from results.networks import Network
 from results.pareto import pareto_front
 from results.question import Asked
@@ -53,10 +53,7 @@ def _export(run: "Run", folder: Path, asked: Asked, ending: str, write: Write) -
         "stages": run.stages_frame(),
         "networks": run.networks_frame(**asked),
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
+    make_folder(folder)
     paths = []
     for name, frame in frames.items():
         path = folder / f"{name}.{ending}"

@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from results.durable import RunError, read_bounded, write_atomically
+from results.durable import RunError, first_line, read_bounded, write_atomically
 from results.folder import CONFIG, TRIALS
 from results.objects import CHUNK_BYTES, FILE_NAMES, OBJECTS, Manifest, ObjectStore, Part
 from results.state import SUMMARY, is_locked
@@ -59,7 +60,7 @@ class Mirror:
             raise
         except Exception as error:  # of whatever library the store has
             raise RunError(f"{url}: could not be used: {_told(error)}") from error
-        self._files: dict[str, tuple[Part, ...]] = {}
+        self._pushed = Manifest(run=self._run, session=self._session)
         self._signatures: dict[str, tuple[int, ...]] = {}
         self._number = 0
         self._garbage: set[str] = set()
@@ -135,14 +136,14 @@ class Mirror:
     def _is_pushed(self, name: str) -> bool:
         size = self._sizes().get(name)
         if size is not None:
-            return size == sum(part.num_bytes for part in self._files.get(name, ()))
+            return size == self._pushed.num_bytes(name)
         with suppress(OSError):
             return self._signatures.get(name) == _signature((self.folder / name).stat())
         return True
 
     def _push(self, *, last: bool) -> None:
         """Put what is new, then the manifest; then remove what no manifest names any more."""
-        sizes, files, signatures = self._sizes(), dict(self._files), dict(self._signatures)
+        sizes, files, signatures = self._sizes(), dict(self._pushed.files), dict(self._signatures)
         with ExitStack() as opened:
             new: dict[str, IO[bytes]] = {}
             names = self._names()
@@ -159,21 +160,20 @@ class Mirror:
                     self._grown(file, files.get(name, ()), sizes[name]) if name in sizes else (self._put(file),)
                 )
         files = {name: parts for name, parts in files.items() if name in names}
-        if files and files != self._files:
+        if files and files != self._pushed.files:
             if not self._store.is_claimed_by(self._session):
                 self._lost = True
                 self._note(f"note: another process goes on with {self.url}: this one no longer writes there")
                 return
-            if not self._files:
+            if not self._pushed.files:
                 write_atomically(self.folder / RUN_ID, self._run + "\n")
-            manifest = Manifest(run=self._run, session=self._session, files=files)
+            manifest = replace(self._pushed, files=files)
             self._store.put_manifest(manifest)
-            self._garbage |= Manifest(run=self._run, session=self._session, files=self._files).objects
-            self._files, self._signatures, self._pushed_at = files, signatures, time.strftime("%H:%M:%S")
+            self._garbage |= self._pushed.objects
+            self._pushed, self._signatures, self._pushed_at = manifest, signatures, time.strftime("%H:%M:%S")
             self._remove(self._garbage - manifest.objects)
-        if last and self._files:
-            named = Manifest(run=self._run, session=self._session, files=self._files).objects
-            self._remove(self._store.objects() - named)
+        if last and self._pushed.files:
+            self._remove(self._store.objects() - self._pushed.objects)
 
     def _remove(self, objects: set[str]) -> None:
         for name in objects:
@@ -220,4 +220,4 @@ def _signature(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _told(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    return first_line(error)[:300]

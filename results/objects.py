@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
-from results.durable import RunError, write_atomically
+from results.durable import RunError, first_line, write_atomically
 from search_space.files import parse_json
 
 __all__ = ["CHUNK_BYTES", "FILE_NAMES", "Manifest", "ObjectStore", "Part", "is_url"]
@@ -92,7 +92,7 @@ class ObjectStore:
         try:
             self._files, self._root = _filesystem(url)
         except (ImportError, ValueError, OSError) as error:
-            raise RunError(f"{url}: cannot be used: {_first_line(error)}") from None
+            raise RunError(f"{url}: cannot be used: {first_line(error)}") from None
         if not self._root.strip("/"):
             raise RunError(f"a mirror's URL must name a place in its store, got {url!r}")
 
@@ -184,7 +184,3 @@ def _filesystem(url: str) -> tuple[Any, str]:
 
 def _protocols(files: Any) -> tuple[str, ...]:
     return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

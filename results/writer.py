@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from results.asks import Ask, in_order
 from results.clock import note_elapsed, noted_elapsed_s
-from results.durable import AppendFile, RunError, RunWriteError, sync_folder, write_atomically
+from results.durable import AppendFile, RunError, make_folder, sync_folder, write_atomically
 from results.folder import ASKS, CONFIG, FRONT, SCHEMA_VERSION, TRIALS, WITHOUT_ASKS, read_config
 from results.limits import Limits
 from results.lock import lock_folder, unlock_folder
@@ -109,10 +109,7 @@ class RunWriter:
         own = {"schema_version": SCHEMA_VERSION, "objective": asdict(objective), "limits": asdict(limits)}
         full = {**own, **config}
         text = _json_text(full, folder / CONFIG)
-        try:
-            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
+        make_folder(folder, FOLDER_MODE)
         writer = cls(folder, objective=objective, limits=limits, lock=lock_folder(folder))
         try:
             _refuse_used(folder)

@@ -20,8 +20,8 @@ from nas.data import is_folder
 from nas.text import printable
 from nas.train import OptimizerName, TrainResult
 from nas.train.job import CONFIG, FAMILY_KIND, MAX_BYTES, MODEL
-from results import RunError, RunWriteError, check_run_name, text_table
-from results.durable import read_bounded, write_atomically
+from results import RunError, check_run_name, text_table
+from results.durable import make_folder, read_bounded, write_atomically
 from scaling import FAMILY_FILE, Member
 from search_space.files import load_json, nearest, parse_json
 
@@ -197,10 +197,7 @@ def _begin(folder: Path, record: _Record, members: Sequence[Member]) -> None:
     others = [name for name in others if name not in {*names, f".{CONFIG}.tmp"} and (name != CONFIG or before is None)]
     if others:
         raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
+    make_folder(folder)
     write_atomically(folder / CONFIG, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
 
 

@@ -2,15 +2,17 @@
 
 import os
 import re
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from results import Run, RunError, check_run_name
 from results.fetched import fetch, fetch_to_cache, name_of
 from results.objects import is_url
 from search_space.files import nearest
 
-__all__ = ["RUNS", "dated_folder", "fetched_run", "find_run", "open_run", "plain_name", "typed_folder"]
+__all__ = ["RUNS", "dated_folder", "fetched", "find_run", "open_run", "plain_name", "typed_folder"]
 
 RUNS = Path("runs")
 MAX_LISTED = 10
@@ -45,15 +47,34 @@ def open_run(text: str) -> Run:
     return Run(find_run(text))
 
 
-def fetched_run(url: str, out: str | None) -> Path:
-    """The new folder, `out` or below runs/ the URL's last part, that now holds what is mirrored at `url`.
+class _Resumes(Protocol):
+    """Options of a command that begins a run or goes on with one."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def out(self) -> str | None: ...
+    @property
+    def resume(self) -> str | None: ...
+    @property
+    def mirror(self) -> str | None: ...
+
+
+Options = TypeVar("Options", bound=_Resumes)
+
+
+def fetched(options: Options) -> Options:
+    """The same where --resume names a folder; of a mirror's URL the run is fetched into a new one, --out or below runs/
+    the URL's last part, and mirrored there.
 
     Raises:
         RunError: where it cannot be fetched, or the folder is there.
     """
-    folder = typed_folder(out or name_of(url))
-    fetch(url, folder)
-    return folder
+    if options.resume is None or not is_url(options.resume):
+        return options
+    folder = typed_folder(options.out or name_of(options.resume))
+    fetch(options.resume, folder)
+    return replace(options, resume=str(folder), out=None, mirror=options.mirror or options.resume)
 
 
 def typed_folder(out: str) -> Path:

@@ -15,8 +15,8 @@ from nas.cli.runs import RUNS, plain_name, typed_folder
 from nas.cli.scaled import family_text, member_document
 from nas.measure.family_times import StepTimeTable, places_by_step_time
 from nas.text import printable
-from results import RunError, RunWriteError
-from results.durable import read_bounded, write_atomically
+from results import RunError
+from results.durable import make_folder, read_bounded, write_atomically
 from scaling import (
     FAMILY_FILE,
     Compound,
@@ -200,10 +200,7 @@ def _write(folder: Path, family: Family) -> None:
     elif folder.exists() and (not folder.is_dir() or any(path.name not in files for path in folder.iterdir())):
         # An interrupted writing of the same family may be gone on with.
         raise RunError(f"{folder}: is there already and holds no family: choose another folder with --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
+    make_folder(folder)
     # Last what says that the rest is there.
     for name, text in sorted(files.items(), key=lambda item: item[0] == FAMILY_FILE):
         write_atomically(folder / name, text)

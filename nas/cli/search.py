@@ -11,7 +11,7 @@ from tyro.conf import Fixed, Suppress, arg
 
 from nas.cli.console import Failed, print_error, print_json, print_note
 from nas.cli.fronts import fronts_document, fronts_text
-from nas.cli.runs import dated_folder, fetched_run, find_run, plain_name, typed_folder
+from nas.cli.runs import dated_folder, fetched, find_run, plain_name, typed_folder
 from nas.search import EngineError, Progress, SearchConfig, SearchEnd, resume_search, start_search
 from nas.text import printable
 from nas.train import read_job
@@ -127,18 +127,15 @@ def _changes(config: Config) -> dict[str, Any]:
 
 def run(config: Config) -> int:
     """Search, print the front, say what to type next."""
-    folder, mirror = _new_folder(config) if config.resume is None else Path(), config.mirror
     changes = {} if config.resume is None else _changes(config)
-    if config.resume is not None and is_url(config.resume):
-        folder, mirror = fetched_run(config.resume, config.out), mirror or config.resume
-    elif config.resume is not None:
-        folder = find_run(config.resume)
+    config = fetched(config)
+    folder = _new_folder(config) if config.resume is None else find_run(config.resume)
     try:
         with Progress(on_lost=_last_words(config, folder)) as progress:
             if config.resume is not None:
-                end = resume_search(folder, progress, changes=changes, mirror=mirror)
+                end = resume_search(folder, progress, changes=changes, mirror=config.mirror)
             else:
-                end = start_search(_search_config(config), folder, progress, mirror=mirror)
+                end = start_search(_search_config(config), folder, progress, mirror=config.mirror)
     except EngineError as error:
         raise Failed(f"{error}\n{_how_to_go_on(folder)}") from error
     except RunWriteError as error:

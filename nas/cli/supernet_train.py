@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar
 from tyro.conf import arg
 
 from nas.cli.console import print_json
+from nas.cli.runs import fetched
 from nas.cli.train_config import RunOptions
 from nas.cli.train_job import (
     check_run_options,
     compute_of,
-    fetched,
     new_folder,
     resumed_job,
     settled_on_data,

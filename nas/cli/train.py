@@ -6,8 +6,9 @@ from typing import Any
 
 from nas.cli import family_training
 from nas.cli.console import print_json
+from nas.cli.runs import fetched
 from nas.cli.train_config import Config
-from nas.cli.train_job import check_run_options, fetched, new_job, resumed_job, train_job
+from nas.cli.train_job import check_run_options, new_job, resumed_job, train_job
 from nas.text import printable
 from nas.train import TrainJob, TrainResult
 from nas.train.job import MODEL

@@ -6,13 +6,13 @@ import shutil
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nas.cli.arch import NamedArch, find_arch
 from nas.cli.base import find_base
 from nas.cli.console import Failed, print_note
 from nas.cli.families import find_member, read_recipe
-from nas.cli.runs import dated_folder, fetched_run, find_run, plain_name, typed_folder
+from nas.cli.runs import dated_folder, find_run, plain_name, typed_folder
 from nas.cli.setting import check_threads
 from nas.cli.start import find_start
 from nas.cli.train_config import OF_THE_COMMAND, Config, RunOptions, workers_of
@@ -29,6 +29,7 @@ from nas.train.job import CONFIG, read_result
 from nas.train.origin import Normalisation
 from nas.train.watch_trackers import check_tracker
 from results import RunWriteError
+from results.durable import first_line
 from results.mirror import Mirror
 from results.objects import is_url
 from scaling import Family, Place, ProgressiveRecipe, fine_tuning_recipe
@@ -37,7 +38,6 @@ from search_space import ArchSpec
 __all__ = [
     "check_run_options",
     "compute_of",
-    "fetched",
     "new_folder",
     "new_job",
     "resumed_job",
@@ -45,7 +45,6 @@ __all__ = [
     "train_job",
 ]
 
-AnyOptions = TypeVar("AnyOptions", bound=RunOptions)
 DEFAULT_BATCH_SIZE = 128
 MAX_LOADER_WORKERS = 256
 _MAY_CHANGE = ("data", "data_root", "workers", "address")
@@ -79,18 +78,6 @@ def _check_resumed(config: RunOptions) -> None:
     if arch is not None or others:
         what = f"--{others[0].replace('_', '-')}" if others else f"ARCH {arch!r}"
         raise ValueError(f"{what} cannot be given with --resume: it is the run's own")
-
-
-def fetched(config: AnyOptions) -> AnyOptions:
-    """The same where --resume names a folder; of a mirror's URL the training is fetched into one, and mirrored there.
-
-    Raises:
-        RunError: where it cannot be fetched.
-    """
-    if config.resume is None or not is_url(config.resume):
-        return config
-    folder = fetched_run(config.resume, config.out)
-    return replace(config, resume=str(folder), out=None, mirror=config.mirror or config.resume)
 
 
 def resumed_job(config: RunOptions) -> tuple[TrainJob, Path]:
@@ -258,7 +245,6 @@ def train_job(job: TrainJob, folder: Path, config: RunOptions, *, resumed_by: Pa
     """
     from nas.data import WorkerLost
     from nas.train import TrainingDiverged, TrainingInterrupted, train_full
-    from nas.train.checkpoint import first_line
 
     if config.loader_workers is not None and job.data_mode == "cache":
         print_note("--loader-workers has no effect: the images come from the cache")

@@ -23,6 +23,7 @@ import psutil
 
 from nas.cluster.own_ray import EngineError, end, processes
 from nas.signals import STOPPING, handling
+from results.durable import first_line
 
 __all__ = ["Cluster", "Node", "check_address", "ray_session"]
 
@@ -119,8 +120,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
                     )
                 # A plain Exception is what Ray raises where its parts are not up within its own time limit.
                 except Exception as error:
-                    reason = str(error).partition("\n")[0] or type(error).__name__
-                    raise EngineError(f"Ray did not start on this machine: {reason}") from error
+                    raise EngineError(f"Ray did not start on this machine: {first_line(error)}") from error
             else:
                 try:
                     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)

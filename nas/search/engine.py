@@ -6,13 +6,10 @@ Ray's own stores (its result folders, its experiment state) are never read: the 
 import contextlib
 import io
 import os
-import signal
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from nas.cluster import EngineError, Machines, ends_with_ray
@@ -20,7 +17,7 @@ from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
 from nas.search.worker import TrialCall, run_trial
-from nas.signals import STOPPING, handling
+from nas.signals import stop_request
 from search_space import ArchSpec
 
 if TYPE_CHECKING:
@@ -52,7 +49,7 @@ def run_search(
     on_tick: Callable[[], None],
     on_lost: Callable[[str], None],
 ) -> None:
-    """Run trials until the loop is over. A first signal (of `STOPPING`) lets what runs finish; a second one raises.
+    """Run trials until the loop is over. A first signal to stop lets what runs finish; a second one raises.
 
     Args:
         make_call: what to send to a worker for a candidate.
@@ -76,7 +73,7 @@ def run_search(
         on_probe(probe)
 
     failures, machines = 0, Machines(resources.cpus, resources.gpus)
-    with _graceful_signals(loop), ends_with_ray(scratch, on_lost):
+    with stop_request(loop.interrupt), ends_with_ray(scratch, on_lost):
         while not loop.over:
             searcher = LoopSearcher(
                 loop,
@@ -139,12 +136,3 @@ def _trainable(config: dict[str, Any]) -> None:
     from ray import tune
 
     tune.report(run_trial(config["call"]))
-
-
-def _graceful_signals(loop: SearchLoop) -> AbstractContextManager[None]:
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if loop.interrupted and number != signal.SIGHUP:
-            raise KeyboardInterrupt
-        loop.interrupt()
-
-    return handling(dict.fromkeys(STOPPING, on_signal))

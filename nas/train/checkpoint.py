@@ -13,9 +13,9 @@ import torch
 
 from nas.train.weight_file import check_archive, read_weight_file
 from results import RunError, RunWriteError
-from results.durable import replace_atomically
+from results.durable import first_line, replace_atomically
 
-__all__ = ["DAMAGE", "Checkpoints", "first_line"]
+__all__ = ["DAMAGE", "Checkpoints"]
 
 DAMAGE = (
     AttributeError,
@@ -107,8 +107,3 @@ def _check_bytes(content: bytes) -> None:
         damaged = archive.testzip()
     if damaged is not None:
         raise ValueError(f"the checksum of {damaged} in it is not that of its bytes")
-
-
-def first_line(error: Exception) -> str:
-    """Of an error's text, or its type's name where it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

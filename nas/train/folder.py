@@ -15,7 +15,7 @@ from nas.train.length import TrainLength
 from nas.train.model_data import MODEL_DATA, ModelData
 from nas.train.report import MAX_METRICS_BYTES, METRICS, Metrics
 from results import RunError, RunWriteError, check_run_name
-from results.durable import AppendFile, read_bounded, replace_atomically, sync_folder, write_atomically
+from results.durable import AppendFile, make_folder, read_bounded, replace_atomically, sync_folder, write_atomically
 from results.lock import lock_folder, unlock_folder
 from results.state import LOCK, OWNER
 from search_space.files import load_json
@@ -54,10 +54,7 @@ class TrainFolder:
         self._metrics: AppendFile | None = None
         check_run_name(path.name)
         self._is_new = holds_lock and not path.exists()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunWriteError(f"{path}: could not be made: {error.strerror}") from error
+        make_folder(path)
         self._writer = FileLock(path / WRITER, timeout=WRITER_GONE_S, thread_local=False)
         self._lock = lock_folder(path) if holds_lock else None
         try:

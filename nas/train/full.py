@@ -29,7 +29,7 @@ from nas.data import Fault, Split
 from nas.device import set_up_process
 from nas.signals import stop_request
 from nas.train.budget import BudgetStopped, measured_length
-from nas.train.checkpoint import DAMAGE, first_line
+from nas.train.checkpoint import DAMAGE
 from nas.train.feed import Feed
 from nas.train.folder import SKIPPED, TrainFolder
 from nas.train.group import ALONE, Group
@@ -44,6 +44,7 @@ from nas.train.state import TrainState
 from nas.train.supernets import evaluated_networks, step_of
 from nas.train.waiting import DataWatch
 from results import RunError
+from results.durable import first_line
 
 __all__ = ["TrainingDiverged", "TrainingInterrupted", "train_full", "train_in"]
 

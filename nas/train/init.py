@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from nas.text import printable
-from nas.train.checkpoint import DAMAGE, first_line
+from nas.train.checkpoint import DAMAGE
 from nas.train.origin import Init
 from nas.train.weight_file import check_archive, read_weight_file
-from results.durable import RunError
+from results.durable import RunError, first_line
 from search_space import ArchSpec
 from search_space.convert import Library, library_of, rename_tensors
 

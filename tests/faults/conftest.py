@@ -115,6 +115,16 @@ class Search:
 
 
 @pytest.fixture
+def here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of commands in this process, with toy.yaml and tiny.json."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_CACHE_DIR", str(cache))
+    (tmp_path / "toy.yaml").write_text(SPACE)
+    (tmp_path / "tiny.json").write_text(TRAINED.to_json())
+    return tmp_path
+
+
+@pytest.fixture
 def search(tmp_path: Path, cache: Path) -> Iterator[Callable[..., Search]]:
     """Starts searches in `tmp_path`; the toy space is toy.yaml there."""
     (tmp_path / "toy.yaml").write_text(SPACE)

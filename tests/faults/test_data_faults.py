@@ -15,7 +15,7 @@ from PIL import Image
 
 from nas.cli import main
 from nas.train.step import FullStep
-from tests.faults.conftest import SPACE, TRAINED, Search, rows, wait_for
+from tests.faults.conftest import Search, rows, wait_for
 
 pytestmark = pytest.mark.fault
 
@@ -26,21 +26,17 @@ Nas = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(autouse=True)
-def images(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def images(here: Path) -> Path:
     """The folder `set` with 20 train and 6 test images a class; toy.yaml and tiny.json lie beside it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NAS_CACHE_DIR", str(cache))
-    (tmp_path / "toy.yaml").write_text(SPACE)
-    (tmp_path / "tiny.json").write_text(TRAINED.to_json())
     draws = np.random.default_rng(0)
     for split, count in (("train", 20), ("test", 6)):
         for name in CLASSES:
-            folder = tmp_path / "set" / split / name
+            folder = here / "set" / split / name
             folder.mkdir(parents=True)
             for number in range(count):
                 pixels = draws.integers(0, 256, (16, 16, 3), np.uint8)
                 Image.fromarray(pixels).save(folder / f"élan à vélo {number:02}.png")
-    return tmp_path / "set"
+    return here / "set"
 
 
 @pytest.fixture

@@ -19,10 +19,9 @@ import torch
 import nas as product
 from nas.cli import main
 from nas.train.step import FullStep
-from tests.faults.conftest import SPACE, TRAINED
 from tests.faults.trainings import COMMANDS, Training, trainings
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.usefixtures("here")]
 
 STEPS = 8
 HARMED_AT = 4
@@ -31,14 +30,6 @@ HARMED_AT = 4
 def long(value: Any) -> Any:
     """A case like another, which is tried for each change."""
     return pytest.param(value, marks=pytest.mark.long)
-
-
-@pytest.fixture(autouse=True)
-def _here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NAS_CACHE_DIR", str(cache))
-    (tmp_path / "toy.yaml").write_text(SPACE)
-    (tmp_path / "tiny.json").write_text(TRAINED.to_json())
 
 
 @pytest.fixture(params=[COMMANDS[0], *map(long, COMMANDS[1:])])
