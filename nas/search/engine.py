@@ -102,7 +102,7 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     from ray import tune
 
     from nas.search.tune_scheduler import LatestFirst
-    from nas.search.tune_searcher import EachStep
+    from nas.search.tune_searcher import EachStep, NoProgress
 
     # Left alone, Tune starts one worker after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
@@ -119,7 +119,12 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="search", storage_path=storage, verbose=0, log_to_file=False, stop=EachStep(searcher)
+            name="search",
+            storage_path=storage,
+            verbose=0,
+            log_to_file=False,
+            stop=EachStep(searcher),
+            callbacks=[NoProgress()],
         ),
     )
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ray.tune import Stopper
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 
 from nas.cluster import LOST_WITHIN_S, Machines, NoMachine
@@ -16,7 +17,7 @@ from nas.search.worker import TrialCall
 from results import TrialStatus
 from search_space import ArchSpec
 
-__all__ = ["EachStep", "LoopSearcher", "ProbeFailed"]
+__all__ = ["EachStep", "LoopSearcher", "NoProgress", "ProbeFailed"]
 
 
 class ProbeFailed(RuntimeError):
@@ -164,3 +165,16 @@ class EachStep(Stopper):
 
     def stop_all(self) -> bool:
         return self._searcher.tick()
+
+
+class NoProgress(TrialProgressCallback):
+    """Stands in the place of Tune's own, which holds each trial that has ended."""
+
+    def on_trial_result(self, *unused: Any, **also: Any) -> None:
+        pass
+
+    def on_trial_error(self, *unused: Any, **also: Any) -> None:
+        pass
+
+    def on_trial_complete(self, *unused: Any, **also: Any) -> None:
+        pass

@@ -1,5 +1,6 @@
-"""Which trial Tune is told to give a worker to, and what becomes of workers then."""
+"""Which trial Tune is told to give a worker to, what becomes of workers then, and what it holds."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,12 +17,25 @@ from results import load
 
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 SEARCH = """
-import sys
+import gc, json, os, sys
+from unittest import mock
 from nas.cli import main
 from nas.search.driver import Driver
-Driver.EVALUATOR = "made_up"
-code = main(["search", *sys.argv[1:]])
+from nas.search.loop import SearchLoop
+
+held = []
+
+def finish(loop, *arguments):
+    from ray.tune.experiment import Trial
+    held.append(sum(isinstance(each, Trial) for each in gc.get_objects()))
+    plain(loop, *arguments)
+
+plain = SearchLoop.finish
+with mock.patch.object(Driver, "EVALUATOR", "made_up"), mock.patch.object(SearchLoop, "finish", finish):
+    code = main(["search", *sys.argv[1:]])
 assert "torch" not in sys.modules
+with open(os.environ["HELD"], "w") as file:
+    json.dump(held, file)
 sys.exit(code)
 """
 
@@ -61,21 +75,36 @@ def test_so_many_free_workers_are_kept_as_there_are() -> None:
     assert controller._actor_cache.kept == {"a processor": 3}
 
 
-@pytest.mark.long
-def test_short_trials_have_all_workers_and_a_confirmation_has_the_same(tmp_path: Path) -> None:
-    """Of a second's work each, which is less than a worker takes to start."""
+def search(folder: Path, *, seconds: float, budget: int) -> list[int]:
+    """Made-up trials of so many seconds; how many of Tune's trials the driver held whenever one ended."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join((os.environ.get("PYTHONPATH", ""), str(BENCHMARKS))),
-        "NAS_CACHE_DIR": str(tmp_path / "cache"),
-        "WORK_S": "1",
-        "WORK_LOG": str(tmp_path / "log"),
+        "NAS_CACHE_DIR": str(folder / "cache"),
+        "WORK_S": str(seconds),
+        "WORK_LOG": str(folder / "log"),
+        "HELD": str(folder / "held"),
     }
-    words = ["--out", str(tmp_path / "run"), "--budget", "60", "--workers", "2", "--sampler", "random"]
+    words = ["--out", str(folder / "run"), "--budget", str(budget), "--workers", "2", "--sampler", "random"]
     ended = subprocess.run(
         [sys.executable, "-c", SEARCH, *words], env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 0, ended.stderr
+    held: list[int] = json.loads((folder / "held").read_text())
+    return held
+
+
+@pytest.mark.slow
+def test_tune_holds_no_trial_that_has_ended(tmp_path: Path) -> None:
+    held = search(tmp_path, seconds=0.02, budget=30)
+    assert len(held) == 30
+    assert max(held) <= 6
+
+
+@pytest.mark.long
+def test_short_trials_have_all_workers_and_a_confirmation_has_the_same(tmp_path: Path) -> None:
+    """Of a second's work each, which is less than a worker takes to start."""
+    search(tmp_path, seconds=1, budget=60)
     trials = load(tmp_path / "run").trials
     workers = {trial.worker for trial in trials}
     assert len(workers) == 2
