@@ -1,9 +1,11 @@
-"""The processes of a Ray of our own: which there are, that they are still there, and their end."""
+"""The processes of a Ray of our own: which there are, that they are still there, and their end; and whether the head of
+the user's cluster answers."""
 
 import contextlib
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +24,9 @@ _GRACE_S = 5.0
 _LOOK_EVERY_S = 0.5
 _LOOKS_BEFORE_END = 10
 _NEEDED = ("gcs_server", "raylet")
+_ASK_HEAD_EVERY_S = 5.0
+# A head may be restarted. After 60 s without it Ray itself ends the process.
+_HEAD_MAY_BE_SILENT_S = 40.0
 
 
 class EngineError(RuntimeError):
@@ -34,32 +39,37 @@ class _Lost(BaseException):
 
 @contextlib.contextmanager
 def ends_with_ray(scratch: Path, last_words: Callable[[str], None]) -> Iterator[None]:
-    """Within, the loss of a Ray of our own interrupts the main thread. Where that stays in one of Ray's calls, which
-    would wait for a minute and then end this process without a word, it is ended here.
+    """Within, the loss of a Ray of our own, or of the head of the user's cluster, interrupts the main thread. Where it
+    stays in one of Ray's calls, which would wait for a minute and then end this process without a word, that is ended
+    here.
 
     Args:
         scratch: the session's folder, which is removed before.
         last_words: told the reason before.
 
     Raises:
-        EngineError: where its server, or its part that has the workers, has ended.
+        EngineError: where its server, or its part that has the workers, has ended; where the head has not answered for
+            40 s.
     """
     main = threading.main_thread()
     if threading.current_thread() is not main:
         yield
         return
-    over, ended = threading.Event(), list[str]()
+    over, reasons = threading.Event(), list[str]()
+    node = _node()
+    look, every_s = (_Head(), _ASK_HEAD_EVERY_S) if node is not None and not node.is_head() else (_ended, _LOOK_EVERY_S)
 
     def watch() -> None:
         looks = 0
-        while not over.wait(_LOOK_EVERY_S):
-            ended.extend(_ended())
-            if not ended or main.ident is None:
+        while not over.wait(_LOOK_EVERY_S if reasons else every_s):
+            if not reasons:
+                reasons.extend(look())
+            if not reasons or main.ident is None:
                 continue
             signal.pthread_kill(main.ident, signal.SIGUSR2)
             looks += 1
             if looks > _LOOKS_BEFORE_END:
-                last_words(_lost(ended))
+                last_words(_lost(reasons))
                 end(processes())
                 shutil.rmtree(scratch, ignore_errors=True)
                 os._exit(1)
@@ -74,19 +84,41 @@ def ends_with_ray(scratch: Path, last_words: Callable[[str], None]) -> Iterator[
         try:
             yield
         except _Lost:
-            raise EngineError(_lost(ended)) from None
+            raise EngineError(_lost(reasons)) from None
         finally:
             over.set()
             watcher.join()
 
 
-def _lost(ended: Sequence[str]) -> str:
-    return f"Ray was lost: its {ended[0]} has ended"
+def _lost(reasons: Sequence[str]) -> str:
+    return f"Ray was lost: {reasons[0]}"
 
 
 def _ended() -> list[str]:
     node = _node()
-    return [name for name, _ in (node.dead_processes() if node is not None else ()) if name in _NEEDED]
+    dead = node.dead_processes() if node is not None else ()
+    return [f"its {name} has ended" for name, _ in dead if name in _NEEDED]
+
+
+class _Head:
+    """The head of the cluster that this process is connected to; a call asks it for an answer."""
+
+    def __init__(self) -> None:
+        import ray
+
+        self._address: str = ray.get_runtime_context().gcs_address
+        self._answered = time.monotonic()
+
+    def __call__(self) -> list[str]:
+        host, _, port = self._address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_ASK_HEAD_EVERY_S).close()
+        except OSError:
+            if time.monotonic() - self._answered > _HEAD_MAY_BE_SILENT_S:
+                return [f"the cluster's head ({self._address}) has not answered for {_HEAD_MAY_BE_SILENT_S:g} s"]
+        else:
+            self._answered = time.monotonic()
+        return []
 
 
 def _node() -> Any:

@@ -20,22 +20,25 @@ from search_space import ArchSpec
 __all__ = ["EachStep", "LoopSearcher", "NoProgress", "ProbeFailed"]
 
 
+_DIED = "its worker died"
+
+
 class ProbeFailed(RuntimeError):
     """The reference network could not be run on a worker; the message says why."""
 
 
 class _Sent(NamedTuple):
-    """A trial that Tune has, and the machines there were when it was sent."""
+    """A trial that Tune has, and the machines there were when it was sent. The probe has no number."""
 
-    number: int
+    number: int | None
     machines: frozenset[str]
 
 
 class LoopSearcher(Searcher):
     """Hands the loop's candidates to Tune, one probe before them where asked.
 
-    A trial whose worker died is run again where a machine has left since it was sent; else it has failed, which is
-    known at once where there is one machine, and after `LOST_WITHIN_S` where there are more.
+    A trial, or the probe, whose worker died is run again where a machine has left since it was sent; else it has
+    failed, which is known at once where there is one machine, and after `LOST_WITHIN_S` where there are more.
 
     Tune swallows or prints what a searcher raises; so the first error is kept in `error`, and the experiment ended.
     """
@@ -56,7 +59,7 @@ class LoopSearcher(Searcher):
         self._loop = loop
         self._make_call = make_call
         self._probe_call = probe_call
-        self._probing: str | None = None
+        self._must_probe = probe_call is not None
         self._on_probe = on_probe
         self._on_failure = on_failure
         self._on_tick = on_tick
@@ -86,14 +89,14 @@ class LoopSearcher(Searcher):
     def _suggest(self, trial_id: str) -> Any:
         if self.error is not None:
             return Searcher.FINISHED
-        if self._probing is not None:
-            return None
         if self._loop.over:
             return Searcher.FINISHED
         if self._probe_call is not None:
-            call, self._probe_call = self._probe_call, None
-            self._probing = trial_id
-            return {"call": call}
+            if not self._must_probe:
+                return None
+            self._must_probe = False
+            self._running[trial_id] = _Sent(None, self._machines.alive())
+            return {"call": self._probe_call}
         candidate = self._loop.next()
         if candidate is None:
             return Searcher.FINISHED if self._loop.over else None
@@ -107,16 +110,16 @@ class LoopSearcher(Searcher):
             self.error = self.error or raised
 
     def _complete(self, trial_id: str, result: dict[str, Any] | None) -> None:
-        if trial_id == self._probing:
-            self._probing = None
-            if result is None or not isinstance(result.get("value"), Probe):
-                raise ProbeFailed(result["reason"] if result else "its worker died")
-            self._on_probe(result["value"])
-            return
         sent = self._running.pop(trial_id)
         if result is None:
             self._unclear.append((sent, time.monotonic() + LOST_WITHIN_S))
             self._settle()
+            return
+        if sent.number is None:
+            if not isinstance(result["value"], Probe):
+                raise ProbeFailed(result["reason"])
+            self._probe_call = None
+            self._on_probe(result["value"])
             return
         if result["status"] == TrialStatus.FAILED:
             self._on_failure()
@@ -136,12 +139,17 @@ class LoopSearcher(Searcher):
         unclear, self._unclear = self._unclear, []
         for sent, until in unclear:
             alive = self._machines.alive()
-            if sent.machines - alive:
-                self._loop.run_again(sent.number)
-            elif len(alive) == 1 or time.monotonic() > until:
-                self._loop.finish(sent.number, Finished(status=TrialStatus.FAILED, reason="its worker died"))
-            else:
+            has_left = bool(sent.machines - alive)
+            if not has_left and len(alive) > 1 and time.monotonic() <= until:
                 self._unclear.append((sent, until))
+            elif sent.number is not None and has_left:
+                self._loop.run_again(sent.number)
+            elif sent.number is not None:
+                self._loop.finish(sent.number, Finished(status=TrialStatus.FAILED, reason=_DIED))
+            elif has_left:
+                self._must_probe = True
+            else:
+                raise ProbeFailed(_DIED)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing of Tune's is ever restored, but it wants a file."""

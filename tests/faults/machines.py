@@ -1,4 +1,5 @@
-"""A Ray cluster of several machines on this one, in a process of its own: `add` and `remove` on stdin, one a line."""
+"""A Ray cluster of several machines on this one, in a process of its own: `add`, `remove` and `lose the head` on stdin,
+one a line."""
 
 import sys
 
@@ -13,6 +14,9 @@ if __name__ == "__main__":
     for line in sys.stdin:
         if line == "add\n":
             nodes.append(cluster.add_node(num_cpus=1))
+        elif line == "lose the head\n":
+            for process in cluster.head_node.all_processes["gcs_server"]:
+                process.process.kill()
         else:
             cluster.remove_node(nodes.pop(0), allow_graceful=False)
         sys.stderr.write("done\n")

@@ -1,13 +1,17 @@
 """A machine of a cluster leaves in the middle of a search, and another one joins."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Search, asked, rows, wait_for
+from tests.faults.test_train_faults import last_step
+from tests.faults.trainings import trainings
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.long]
 
@@ -53,6 +57,16 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_worker_niceness", "0")
     cluster = Machines()
+    yield cluster
+    cluster.close()
+
+
+@contextmanager
+def another_cluster() -> Iterator[Machines]:
+    """Of two machines that can hold a trial."""
+    cluster = Machines()
+    for _ in range(2):
+        cluster("add")
     yield cluster
     cluster.close()
 
@@ -105,3 +119,50 @@ def test_a_search_without_any_machine_left_ends_and_says_how_to_go_on(
     assert code == 0, error
     assert rows(run)[: len(finished)] == finished
     assert sorted(row["index"] for row in rows(run)) == list(range(6))
+
+
+LOST_HEAD = r"error: Ray was lost: the cluster's head \(.*:\d+\) has not answered for 40 s\n"
+
+
+@pytest.mark.timeout(900)
+def test_a_search_whose_clusters_head_is_lost_says_so_and_goes_on_with_another(
+    search: Start, tmp_path: Path, machines: Machines
+) -> None:
+    run = tmp_path / "runs/a"
+    machines("add")
+    running = search(*TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a")
+    wait_for(lambda: bool(rows(run)), "a trial", running=running.process)
+    machines("lose the head")
+    code, _, error = running.wait()
+    finished = rows(run)
+    assert code == 1, error
+    assert re.search(LOST_HEAD, error)
+    assert "to go on: nas search --resume" in error
+    assert "Traceback" not in error
+    with another_cluster() as others:
+        code, _, error = search("--resume", "a", "--address", others.address).wait()
+    assert code == 0, error
+    assert rows(run)[: len(finished)] == finished
+    assert sorted(row["index"] for row in rows(run)) == list(range(6))
+
+
+@pytest.mark.timeout(900)
+def test_a_training_whose_clusters_head_is_lost_says_so_and_goes_on_with_another(
+    nas: Start, tmp_path: Path, machines: Machines
+) -> None:
+    training, run = trainings(1500)["train"], tmp_path / "runs/a"
+    for _ in range(2):
+        machines("add")
+    running = nas(*training.begun, *training.each_step, "--workers", "2", "--address", machines.address)
+    wait_for(lambda: last_step(run) >= 20, "20 steps", running=running.process)
+    machines("lose the head")
+    code, _, error = running.wait()
+    at = last_step(run)
+    assert code == 1, error
+    assert re.search(LOST_HEAD, error)
+    assert "to go on: nas train --resume" in error
+    assert "Traceback" not in error
+    with another_cluster() as others:
+        code, _, error = nas(*training.goes_on, "--workers", "2", "--address", others.address).wait()
+    assert code == 0, error
+    assert f"goes on after step {at}" in error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from results import load
+from results.objects import CHUNK_BYTES, ObjectStore
 from tests.faults.conftest import TRAINED, Search, rows, wait_for
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.long]
@@ -133,3 +135,12 @@ def test_a_training_goes_on_elsewhere_with_the_same_bits(tmp_path: Path, cache: 
     weights = [(tmp_path / "runs" / name / "model.safetensors").read_bytes() for name in ("b", "plain")]
     assert weights[0] == weights[1]
     assert {"result.json", "model.safetensors", "metrics.jsonl", "arch.json", "data.json"} <= set(files())
+
+
+def test_an_object_of_several_parts_comes_back_from_s3(s3: tuple[str, psutil.Process]) -> None:
+    """S3 takes more than some megabytes in parts, as a checkpoint may have."""
+    store, data = ObjectStore(s3[0]), random.Random(0).randbytes(3 * CHUNK_BYTES + 5)
+    with store.open_new("objects/0") as file:
+        for begin in range(0, len(data), CHUNK_BYTES):
+            file.write(data[begin : begin + CHUNK_BYTES])
+    assert b"".join(store.chunks("objects/0")) == data

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 
 from nas.cluster import LOST_WITHIN_S, EngineError, NoMachine
+from nas.device import Compute
 from nas.search import tune_searcher
-from nas.search.tune_searcher import LoopSearcher
+from nas.search.task import Probe
+from nas.search.tune_searcher import LoopSearcher, ProbeFailed
 from results import TrialStatus
 from tests.nas.search.sessions import Begin, Session
 
 FAILED: dict[str, Any] = {"status": "failed", "reason": "why", "seconds": 1.0, "worker": "host:1", "value": None}
+PROBE = "the probe"
 
 
 def lost() -> None:
@@ -32,11 +35,13 @@ class Alive:
             raise NoMachine("none is left")
 
 
-def searcher_of(session: Session, on_failure: Any = lambda: None, machines: Alive | None = None) -> LoopSearcher:
+def searcher_of(
+    session: Session, on_failure: Any = lambda: None, machines: Alive | None = None, *, probe: bool = False
+) -> LoopSearcher:
     return LoopSearcher(
         session.loop,
         lambda candidate: candidate,  # type: ignore[arg-type, return-value]
-        probe_call=None,
+        probe_call=PROBE if probe else None,  # type: ignore[arg-type]
         on_probe=lambda probe: None,
         on_failure=on_failure,
         on_tick=lambda: None,
@@ -105,3 +110,28 @@ def test_a_search_that_no_machine_is_left_for_does_not_wait(session: Begin) -> N
     assert isinstance(searcher.error, NoMachine)
     assert searcher.suggest("two") == LoopSearcher.FINISHED
     assert begun.writer.trials == []
+
+
+def test_a_probe_whose_machine_left_is_run_again(session: Begin) -> None:
+    begun, machines = session(workers=2), Alive("first", "second")
+    searcher = searcher_of(begun, machines=machines, probe=True)
+    assert searcher.suggest("one")["call"] == PROBE
+    assert searcher.suggest("two") is None
+    searcher.on_trial_complete("one", error=True)
+    assert not searcher.tick()
+    assert searcher.suggest("two") is None, "whether a machine left is not known yet"
+    machines.names = ("second",)
+    assert not searcher.tick()
+    assert searcher.suggest("three")["call"] == PROBE
+    searcher.on_trial_complete("three", {"value": Probe(device="cpu", compute=Compute(), trial_s=1.0)})
+    assert searcher.suggest("four")["call"].index == 0
+
+
+@pytest.mark.parametrize("result", [None, FAILED])
+def test_a_probe_that_fails_ends_the_search(session: Begin, result: dict[str, Any] | None) -> None:
+    searcher = searcher_of(session(), probe=True)
+    searcher.suggest("one")
+    searcher.on_trial_complete("one", result, error=result is None)
+    assert isinstance(searcher.error, ProbeFailed)
+    assert str(searcher.error) == ("why" if result else "its worker died")
+    assert searcher.suggest("two") == LoopSearcher.FINISHED
