@@ -1,4 +1,5 @@
-"""The machines of a cluster, which may leave and join while something runs on them."""
+"""The machines of a cluster, which may leave and join while something runs on them; of one that grows more are asked
+for."""
 
 import time
 from typing import Any
@@ -10,7 +11,8 @@ __all__ = ["LOST_WITHIN_S", "Machines", "NoMachine"]
 
 LOST_WITHIN_S = 60.0
 """In so long a cluster knows that a machine has left; its workers are missed at once."""
-NONE_FOR_S = 300.0
+NONE_FOR_S = 900.0
+"""A cloud may take some minutes to put another in the place of one that left."""
 LOOK_EVERY_S = 1.0
 
 
@@ -19,11 +21,14 @@ class NoMachine(EngineError):
 
 
 class Machines:
-    """Those that live, asked for at most once a second; each trial needs `cpus` processors and `gpus` GPUs of one."""
+    """Those that live, looked at once a second at most; each trial needs `cpus` processors and `gpus` GPUs of one, and
+    `wanted` shall run at once."""
 
-    def __init__(self, cpus: int, gpus: float) -> None:
-        self._cpus, self._gpus = cpus, gpus
+    def __init__(self, cpus: int, gpus: float, wanted: int) -> None:
+        self._cpus, self._gpus, self._wanted = cpus, gpus, wanted
         self._nodes: list[dict[str, Any]] = []
+        self._fit = 0
+        self._waiting: list[Any] = []
         self._looked_at = -LOOK_EVERY_S
         self._fit_at = time.monotonic()
 
@@ -32,8 +37,13 @@ class Machines:
         self._look()
         return frozenset(node["NodeID"] for node in self._nodes)
 
+    def fit(self) -> int:
+        """How many of the wanted trials they hold at once."""
+        self._look()
+        return self._fit
+
     def check(self) -> None:
-        """Raise NoMachine where for five minutes none was there that could hold a trial: Ray would wait for ever."""
+        """Raise NoMachine where for `NONE_FOR_S` none could hold a trial: Ray would wait for ever."""
         self._look()
         if time.monotonic() - self._fit_at > NONE_FOR_S:
             needed = f"cpus_per_trial {self._cpus}" + (f", gpus_per_trial {self._gpus:g}" if self._gpus else "")
@@ -48,5 +58,24 @@ class Machines:
         self._looked_at = now
         self._nodes = [node for node in ray.nodes() if node["Alive"]]
         sizes = (Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in self._nodes)
-        if any(size.fits(self._cpus, self._gpus) for size in sizes):
+        self._fit = min(self._wanted, sum(size.fits(self._cpus, self._gpus) for size in sizes))
+        if self._fit:
             self._fit_at = now
+        self._ask_for(self._wanted - self._fit)
+
+    def _ask_for(self, missing: int) -> None:
+        """An autoscaler adds machines for what waits for room: here for as many tasks, which do nothing, as trials find
+        none. Unlike a request of Ray's autoscaler API they end with this process, also where it is killed."""
+        import ray
+
+        if self._waiting:
+            _, self._waiting = ray.wait(self._waiting, num_returns=len(self._waiting), timeout=0)
+        while len(self._waiting) > missing:
+            ray.cancel(self._waiting.pop())
+        if len(self._waiting) < missing:
+            task = ray.remote(_nothing).options(num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0)
+            self._waiting += [task.remote() for _ in range(missing - len(self._waiting))]
+
+
+def _nothing() -> None:
+    pass

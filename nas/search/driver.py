@@ -74,7 +74,9 @@ class Driver:
         self._note_at_s = 0.0
         self._scalars = SearchScalars(writer, now_s=self._now_s, note=progress.note)
         self._deadline_s = PROBE_DEADLINE_S
-        self._share = 1 / max(node.fits(resources.cpus, resources.gpus) for node in cluster.nodes)
+        fits = [node.fits(resources.cpus, resources.gpus) for node in cluster.nodes]
+        self._fit = sum(fits)
+        self._share = 1 / max(1, *fits)
         reference = plan.space.reference
         task = TrialTask(
             arch=reference,
@@ -197,6 +199,8 @@ class Driver:
             f"space {plan.space.name} at {plan.image_size} px, {trial}, "
             f"{self._resources.workers} at once, budget {budget.describe(budget.amount)}"
         )
+        if self._fit < self._resources.workers:
+            self._progress.note(f"note: the machines hold {self._fit} of them at once; more begin where others join")
         calibrates = plan.config.max_step_time is not None
         probe_call = TrialCall(
             index=PROBE_INDEX,

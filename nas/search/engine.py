@@ -30,7 +30,7 @@ MAX_ENGINE_FAILURES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one trial holds, and how many run at once."""
+    """What one trial holds, and how many run at once, as far as the machines hold them."""
 
     cpus: int
     gpus: float
@@ -72,7 +72,7 @@ def run_search(
         to_probe = None
         on_probe(probe)
 
-    failures, machines = 0, Machines(resources.cpus, resources.gpus)
+    failures, machines = 0, Machines(resources.cpus, resources.gpus, resources.workers)
     with stop_request(loop.interrupt), ends_with_ray(scratch, on_lost):
         while not loop.over:
             searcher = LoopSearcher(

@@ -64,7 +64,7 @@ class SearchLoop:
 
     Args:
         now_s: the run's budget clock, in seconds; goes on where an interrupted session stopped.
-        max_running: trials at once.
+        max_running: trials at once; may change.
         devices: how many of the budget's devices a trial holds.
         on_finished: called with each record, after it is on the disk.
         forecast: what is known of candidates beforehand; told of every record.
@@ -95,12 +95,12 @@ class SearchLoop:
         self.writer = writer
         self.device = "unknown"
         """Name of the device, for a trial that could not say so itself."""
+        self.max_running = max_running
         self.stop_reason: str | None = None
         self.interrupted = False
         self._sampler = sampler
         self._image_size = image_size
         self._seed = seed
-        self._max_running = max_running
         self._devices = devices
         self._now_s = now_s
         self._on_finished = on_finished
@@ -142,7 +142,7 @@ class SearchLoop:
             What they need as a share of the budget.
         """
         self._alone_s = seconds
-        at_once, budget = self._max_running, self.keeper.budget
+        at_once, budget = self.max_running, self.keeper.budget
         each = {"trials": 1.0, "wall": seconds / at_once}.get(budget.kind, seconds * self._devices)
         needed = self._confirming.num_alone * each / budget.amount
         self._share = 1 - min(needed, MAX_SHARE_ALONE)
@@ -199,7 +199,7 @@ class SearchLoop:
 
     def next(self) -> Candidate[ArchSpec] | None:
         """The next candidate to start now; None where none may start now (or ever: see `over`)."""
-        if self.stop_reason is not None or len(self._running) >= self._max_running:
+        if self.stop_reason is not None or len(self._running) >= self.max_running:
             return None
         now_s = self._now_s()
         if self.keeper.budget.kind == "trials" and not self.keeper.admits(now_s, share=self._share):
@@ -237,7 +237,7 @@ class SearchLoop:
         room = self.keeper.room(
             now_s,
             fmean(seconds) if seconds else self.keeper.expected_s,
-            at_once=self._max_running,
+            at_once=self.max_running,
             share=self._confirming.share,
         )
         since = self.writer.asks[-1].after if self.writer.asks else 0

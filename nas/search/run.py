@@ -147,21 +147,23 @@ def resources_of(config: SearchConfig, cluster: Cluster) -> tuple[Resources, Com
     """What each trial gets; refused at once where the machines do not have it."""
     on_cuda = config.device == "cuda" or (config.device == "auto" and cluster.gpus > 0 and config.gpus_per_trial != 0)
     gpus = (1.0 if config.gpus_per_trial is None else config.gpus_per_trial) if on_cuda else 0.0
-    if (config.gpus_per_trial and not on_cuda) or (on_cuda and cluster.gpus < gpus):
+    # Machines that are not there yet may have what is missing.
+    may_grow = config.address is not None and config.workers is not None
+    if (config.gpus_per_trial and not on_cuda) or (on_cuda and cluster.gpus < gpus and not may_grow):
         asked = config.gpus_per_trial or gpus
         raise ValueError(f"a trial needs {asked:g} GPUs, but there are {cluster.gpus:g}")
     if Budget.parse(config.budget).kind == "gpu" and not on_cuda:
         raise ValueError(f"a budget of GPU time needs trials on a GPU, got {config.budget!r} on device cpu")
     largest = max(node.cpus for node in cluster.nodes)
-    if config.cpus_per_trial > largest:
+    if config.cpus_per_trial > largest and not may_grow:
         raise ValueError(
             f"cpus_per_trial must be at most {largest:g}, the processors of a machine, got {config.cpus_per_trial}"
         )
     fit = sum(node.fits(config.cpus_per_trial, gpus) for node in cluster.nodes)
-    if not fit:
+    if not fit and not may_grow:
         raise ValueError(f"no machine has {config.cpus_per_trial} processors and {gpus:g} GPUs for a trial")
     workers = config.workers or fit
-    if workers > fit:
+    if workers > fit and not may_grow:
         raise ValueError(
             f"workers must be at most {fit} (of {cluster.cpus:g} processors at {config.cpus_per_trial} a trial"
             + (f", {cluster.gpus:g} GPUs at {gpus:g}" if gpus else "")

@@ -68,6 +68,8 @@ class LoopSearcher(Searcher):
         self._unclear: list[tuple[_Sent, float]] = []
 
     def suggest(self, trial_id: str) -> Any:
+        # Where nothing runs Tune asks for a trial again and again, within one step.
+        self.tick()
         try:
             return self._suggest(trial_id)
         except Exception as error:
@@ -75,12 +77,14 @@ class LoopSearcher(Searcher):
             return Searcher.FINISHED
 
     def tick(self) -> bool:
-        """To be called in each of Tune's steps, since Tune asks for no trial while one waits for a machine; whether
+        """To be called in each of Tune's steps too, since Tune asks for no trial while one waits for a machine; whether
         the experiment must end with what runs or waits to run."""
         try:
             self._on_tick()
             if self.error is None:
                 self._machines.check()
+                # Where none has room one waits.
+                self._loop.max_running = max(1, self._machines.fit())
                 self._settle()
         except Exception as error:
             self.error = self.error or error

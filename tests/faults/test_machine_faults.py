@@ -121,7 +121,8 @@ def test_a_search_without_any_machine_left_ends_and_says_how_to_go_on(
     assert sorted(row["index"] for row in rows(run)) == list(range(6))
 
 
-LOST_HEAD = r"error: Ray was lost: the cluster's head \(.*:\d+\) has not answered for 40 s\n"
+SOON = {"nas.cluster.own_ray": "_HEAD_MAY_BE_SILENT_S, _ASK_HEAD_EVERY_S = 5.0, 1.0"}
+LOST_HEAD = r"error: Ray was lost: the cluster's head \(.*:\d+\) has not answered for 5 s\n"
 
 
 @pytest.mark.timeout(900)
@@ -130,7 +131,9 @@ def test_a_search_whose_clusters_head_is_lost_says_so_and_goes_on_with_another(
 ) -> None:
     run = tmp_path / "runs/a"
     machines("add")
-    running = search(*TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a")
+    running = search(
+        *TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a", faults=SOON
+    )
     wait_for(lambda: bool(rows(run)), "a trial", running=running.process)
     machines("lose the head")
     code, _, error = running.wait()
@@ -150,10 +153,10 @@ def test_a_search_whose_clusters_head_is_lost_says_so_and_goes_on_with_another(
 def test_a_training_whose_clusters_head_is_lost_says_so_and_goes_on_with_another(
     nas: Start, tmp_path: Path, machines: Machines
 ) -> None:
-    training, run = trainings(1500)["train"], tmp_path / "runs/a"
+    training, run = trainings(900)["train"], tmp_path / "runs/a"
     for _ in range(2):
         machines("add")
-    running = nas(*training.begun, *training.each_step, "--workers", "2", "--address", machines.address)
+    running = nas(*training.begun, *training.each_step, "--workers", "2", "--address", machines.address, faults=SOON)
     wait_for(lambda: last_step(run) >= 20, "20 steps", running=running.process)
     machines("lose the head")
     code, _, error = running.wait()

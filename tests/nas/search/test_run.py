@@ -11,6 +11,7 @@ from nas.search.run import resources_of
 
 LAPTOP = Cluster(scratch=Path(), nodes=(Node(4, 0),))
 CLUSTER = Cluster(scratch=Path(), nodes=(Node(16, 2),) * 4)
+HEAD = Cluster(scratch=Path(), nodes=(Node(0, 0),))
 MIXED = Cluster(scratch=Path(), nodes=(Node(7, 0), Node(3, 1)))
 
 
@@ -28,6 +29,9 @@ MIXED = Cluster(scratch=Path(), nodes=(Node(7, 0), Node(3, 1)))
         (CLUSTER, {"gpus_per_trial": 0.4}, (1, 0.4, 16, "cuda")),
         (MIXED, {"cpus_per_trial": 2, "device": "cpu"}, (2, 0.0, 4, "cpu")),
         (MIXED, {"gpus_per_trial": 0.2}, (1, 0.2, 3, "cuda")),
+        (CLUSTER, {"workers": 9, "address": "auto"}, (1, 1.0, 9, "cuda")),
+        (HEAD, {"workers": 8, "address": "auto", "device": "cuda"}, (1, 1.0, 8, "cuda")),
+        (HEAD, {"workers": 8, "address": "auto", "cpus_per_trial": 4}, (4, 0.0, 8, "cpu")),
     ],
 )
 def test_what_a_trial_gets(cluster: Cluster, asked: dict[str, Any], expected: tuple[int, float, int, str]) -> None:
@@ -44,6 +48,8 @@ def test_what_a_trial_gets(cluster: Cluster, asked: dict[str, Any], expected: tu
         (LAPTOP, {"budget": "6gpu-h"}, "a budget of GPU time needs trials on a GPU"),
         (MIXED, {"cpus_per_trial": 4}, "no machine has 4 processors and 1 GPUs"),
         (LAPTOP, {"workers": 5}, "workers must be at most 4"),
+        (HEAD, {"address": "auto"}, "cpus_per_trial must be at most 0"),
+        (HEAD, {"workers": 8, "address": "auto", "gpus_per_trial": 1}, "a trial needs 1 GPUs, but there are 0"),
         (LAPTOP, {"cpus_per_trial": 5}, "cpus_per_trial must be at most 4"),
         (CLUSTER, {"cpus_per_trial": 17}, "cpus_per_trial must be at most 16"),
         (CLUSTER, {"workers": 9}, "workers must be at most 8"),

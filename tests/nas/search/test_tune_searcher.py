@@ -34,6 +34,9 @@ class Alive:
         if not self.names:
             raise NoMachine("none is left")
 
+    def fit(self) -> int:
+        return sum(name != "head" for name in self.names)
+
 
 def searcher_of(
     session: Session, on_failure: Any = lambda: None, machines: Alive | None = None, *, probe: bool = False
@@ -100,6 +103,20 @@ def test_a_worker_that_dies_where_no_machine_left_has_failed(session: Begin, mon
     assert [trial.status for trial in begun.writer.trials] == [TrialStatus.FAILED] * 2
 
 
+def test_what_became_of_a_lost_trial_is_asked_for_where_tune_only_asks_for_another(session: Begin) -> None:
+    begun, machines = session(), Alive("head", "first")
+    searcher = searcher_of(begun, machines=machines)
+    lost = searcher.suggest("one")["call"]
+    searcher.on_trial_complete("one", error=True)
+    assert searcher.suggest("two") is None
+    machines.names = ("head",)
+    assert searcher.suggest("three")["call"] == lost
+    searcher.on_trial_complete("three", error=True)
+    machines.names = ()
+    assert searcher.suggest("four") == LoopSearcher.FINISHED
+    assert isinstance(searcher.error, NoMachine)
+
+
 def test_a_search_that_no_machine_is_left_for_does_not_wait(session: Begin) -> None:
     begun, machines = session(workers=2), Alive("first")
     searcher = searcher_of(begun, machines=machines)
@@ -135,3 +152,19 @@ def test_a_probe_that_fails_ends_the_search(session: Begin, result: dict[str, An
     assert isinstance(searcher.error, ProbeFailed)
     assert str(searcher.error) == ("why" if result else "its worker died")
     assert searcher.suggest("two") == LoopSearcher.FINISHED
+
+
+def test_as_many_run_as_the_machines_hold_and_one_waits_where_there_is_none(session: Begin) -> None:
+    begun, machines = session(workers=3), Alive("first")
+    searcher = searcher_of(begun, machines=machines)
+
+    def sent(*names: str) -> list[bool]:
+        assert not searcher.tick()
+        return [searcher.suggest(name) is not None for name in names]
+
+    assert sent("one", "two") == [True, False]
+    machines.names = ("first", "second", "third")
+    assert sent("two", "three", "four") == [True, True, False]
+    machines.names = ("first",)
+    searcher.on_trial_complete("one", FAILED)
+    assert sent("four") == [False]
