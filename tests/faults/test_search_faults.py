@@ -127,7 +127,8 @@ def test_a_search_by_a_supernet_is_killed_while_its_best_is_trained_alone(search
     assert json.loads(out)["num_trials"] == 10
     assert rows(run)[: len(finished)] == finished
     kinds = [(row["weights"], row["train_steps"]) for row in rows(run)]
-    assert kinds == [("supernet", None)] * 6 + [("own", 20)] * 2 + [("inherited", 20)] * 2
+    assert kinds[:6] == [("supernet", None)] * 6
+    assert sorted(kinds[6:]) == [("inherited", 20)] * 2 + [("own", 20)] * 2
     shutil.rmtree(tmp_path / "runs/super")
     code, _, error = search("--resume", "a", "--budget", "12").wait()
     assert code == 2

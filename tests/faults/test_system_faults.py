@@ -57,15 +57,45 @@ def _write_all(descriptor, data):
     assert [row["index"] for row in rows(run)] == list(range(6))
 
 
-def test_a_run_that_may_only_be_read_is_refused_and_stays(nas: Start, tmp_path: Path) -> None:
-    for training in trainings(9).values():
-        (tmp_path / "runs").mkdir(exist_ok=True)
-        keep = f"mount --bind {tmp_path}/runs {tmp_path}/runs; mount -o remount,bind,ro {tmp_path}/runs"
-        code, _, error = nas(*training.begun, mounts=keep).wait()
-        assert code == 1, error
-        assert "Read-only file system" in error
+def read_only(folder: Path) -> str:
+    return f"mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}"
+
+
+def test_a_folder_for_runs_that_may_only_be_read_is_refused(nas: Start, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for begun in [("search", *TOY, "--out", "a"), *(training.begun for training in trainings(9).values())]:
+        code, _, error = nas(*begun, mounts=read_only(runs)).wait()
+        assert code == 2, error
+        assert f"{runs} may not be written to" in error
         assert "Traceback" not in error
-        assert list((tmp_path / "runs").iterdir()) == []
+        assert list(runs.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_training_that_may_only_be_read_stays_as_it_is(nas: Start, tmp_path: Path, command: str) -> None:
+    training = trainings(2000)[command]
+    run = training.run(tmp_path)
+    running = nas(*training.begun, *training.each_step)
+    wait_for(lambda: any(run.glob("checkpoints/*.pt")), "a checkpoint", running=running.process)
+    running.kill()
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    code, _, error = nas(*training.goes_on, mounts=read_only(tmp_path / "runs")).wait()
+    assert code == 1, error
+    assert "Read-only file system" in error
+    assert "Traceback" not in error
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_search_that_may_only_be_read_stays_as_it_is(nas: Start, tmp_path: Path) -> None:
+    run = tmp_path / "runs/a"
+    code, _, error = nas("search", *TOY, "--budget", "2", "--out", "a").wait()
+    assert code == 0, error
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    code, _, error = nas("search", "--resume", "a", "--budget", "4", mounts=read_only(tmp_path / "runs")).wait()
+    assert code == 1, error
+    assert "Read-only file system" in error
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
 def test_a_search_with_64_mib_of_shared_memory(nas: Start, tmp_path: Path) -> None:
