@@ -20,6 +20,9 @@ class OptunaSampler(Sampler[T]):
     failed, or is outside the limits, is told as failed."""
 
     MODEL_TRIES: ClassVar[int] = 50
+    LEAST_TRIES: ClassVar[int] = 5
+    LOOKS: ClassVar[int] = 50_000
+    """In all tries for a proposal the model looks at about so many trials: at all that it knows in each."""
 
     def __init__(self, domain: Domain[T], *, goal: Goal, seed: int) -> None:
         super().__init__(domain, goal=goal, seed=seed)
@@ -30,6 +33,7 @@ class OptunaSampler(Sampler[T]):
         self._study = optuna.create_study(
             directions=["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
         )
+        self._num_learned = 0
         self._running: dict[int, tuple[int, tuple[int, ...]]] = {}
         """Optuna's number of the trial, and its decisions, by the index of ours."""
 
@@ -38,7 +42,7 @@ class OptunaSampler(Sampler[T]):
         """Optuna's sampler for one proposal."""
 
     def _propose(self, index: int, attempt: int) -> tuple[int, ...]:
-        if attempt >= self.MODEL_TRIES:
+        if attempt >= min(self.MODEL_TRIES, max(self.LEAST_TRIES, self.LOOKS // max(1, self._num_learned))):
             # Late in a small space, and under limits that few networks keep to, the model proposes what is known or
             # refused again and again: draw at random instead. The study is told of what comes of it.
             return self._draw(index, attempt)
@@ -78,6 +82,7 @@ class OptunaSampler(Sampler[T]):
         return dict(zip(self._distributions, candidate.decisions, strict=True))
 
     def _learn(self, candidate: Candidate[T], outcome: Outcome) -> None:
+        self._num_learned += 1
         (number, _), values = self._running.pop(candidate.index), self._values(candidate, outcome)
         if values is None:
             self._study.tell(number, state=optuna.trial.TrialState.FAIL)
