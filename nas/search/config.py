@@ -57,7 +57,8 @@ class SearchConfig:
             budget; 0 for none.
         repeat: how many times at least each of them is; alone, from random weights and from the supernet's.
         seed: of the candidates, the held-out images, and every training.
-        workers: trials at once; as many as the machine's processors or GPUs allow where not given.
+        workers: trials at once; as many as the machine's processors or GPUs allow where not given. With `address` more
+            may be given than the cluster holds: others begin where machines join.
         device: `cpu`, `cuda`, or `auto`.
         cpus_per_trial: processors (and threads) of one trial.
         gpus_per_trial: share of a GPU that one trial holds; 1 on CUDA where not given.
