@@ -55,13 +55,11 @@ class Mirror:
             there = self._store.manifest()
             if there is not None:
                 self._check_same(there)
-            self._store.claim(self._session)
+            self._begin()
         except RunError:
             raise
         except Exception as error:  # of whatever library the store has
             raise RunError(f"{url}: could not be used: {_told(error)}") from error
-        self._pushed = Manifest(run=self._run, session=self._session)
-        self._signatures: dict[str, tuple[int, ...]] = {}
         self._number = 0
         self._garbage: set[str] = set()
         self._pushed_at = ""
@@ -69,6 +67,12 @@ class Mirror:
         self._lost = False
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._work, name="nas-mirror", daemon=True)
+
+    def _begin(self) -> None:
+        """Make the URL this session's, which has put nothing there so far."""
+        self._store.claim(self._session)
+        self._pushed = Manifest(run=self._run, session=self._session)
+        self._signatures: dict[str, tuple[int, ...]] = {}
 
     def _check_same(self, there: Manifest) -> None:
         if there.run != self._run:
@@ -160,8 +164,14 @@ class Mirror:
                     self._grown(file, files.get(name, ()), sizes[name]) if name in sizes else (self._put(file),)
                 )
         files = {name: parts for name, parts in files.items() if name in names}
-        if files and files != self._pushed.files:
-            if not self._store.is_claimed_by(self._session):
+        if files and (last or files != self._pushed.files):
+            owner = self._store.owner()
+            if owner is None:
+                self._note(f"note: {self.url} has been emptied: all is put there anew")
+                self._begin()
+                self._push(last=last)
+                return
+            if owner != self._session:
                 self._lost = True
                 self._note(f"note: another process goes on with {self.url}: this one no longer writes there")
                 return

@@ -160,8 +160,13 @@ class ObjectStore:
     def claim(self, session: str) -> None:
         self.put(OWNER, (json.dumps({"session": session}) + "\n").encode())
 
-    def is_claimed_by(self, session: str) -> bool:
-        return session.encode() in (self._small(OWNER) or b"")
+    def owner(self) -> str | None:
+        """The session that claimed it last; None where none has."""
+        data = self._small(OWNER)
+        if data is None:
+            return None
+        found = re.search(_SESSION.encode(), data)
+        return found[0].decode() if found else ""
 
 
 def _filesystem(url: str) -> tuple[Any, str]:

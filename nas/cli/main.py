@@ -189,6 +189,12 @@ def _guarded(name: str, args: Sequence[str]) -> int:
         # No program makes a name that long: somebody typed it.
         code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
         return _complain(f"{where}{error.strerror or error}", as_json=as_json, code=code)
+    except ImportError as error:
+        if not (error.path or "").endswith(".so"):
+            return _unforeseen(error, as_json=as_json)
+        return _complain(
+            f"a library could not be loaded (is there memory for it?): {error}", as_json=as_json, code=FAILED
+        )
     except Exception as error:
         from nas.cli.console import Failed
 

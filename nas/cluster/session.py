@@ -37,6 +37,8 @@ OPEN = (
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray imports mlflow, where that is installed.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -159,14 +161,12 @@ def check_address(address: str) -> None:
     not answer, and by `local` starts one that all can reach."""
     if address.startswith("local"):
         raise ValueError(f"address must be auto or HOST:PORT of a Ray cluster that runs, got {address!r}")
-    place = address
-    if address == "auto":
-        services: Any = import_module("ray._private.services")
-        # What it finds may be gone, or another's that is not to be reached.
-        try:
-            place = services.canonicalize_bootstrap_address(address) or ""
-        except (ConnectionError, ValueError) as error:
-            raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
+    services: Any = import_module("ray._private.services")
+    # What it finds may be gone, or another's that is not to be reached; of the loopback it makes this machine's own.
+    try:
+        place = services.canonicalize_bootstrap_address(address) or ""
+    except (ConnectionError, ValueError) as error:
+        raise ValueError(f"address: no Ray cluster was reached at {address!r}: {error}") from None
     host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
         return

@@ -247,6 +247,8 @@ def prepare(
             for split, found in facts["faults"].items()
         }
         classes = tuple(map(str, facts["classes"]))
+        if any(len(counts) != len(classes) for counts in class_counts.values()):
+            raise ValueError("each class must have a count")
         mean, std = (cast(Stats, tuple(map(float, facts[name]))) for name in ("mean", "std"))
         totals = {split: sum(class_counts[split]) + len(found) for split, found in faults.items()}
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):

@@ -153,7 +153,7 @@ class Driver:
             self._forecast.begin(calibration, self._writer.trials)
             parts, made_at = len(calibration.parts), calibration.made_at
             self._progress.note(f"step times are predicted from a table of {parts} parts, made {made_at}")
-        self._progress.begin_live(self._loop)
+        self._progress.begin_live()
 
     def _expect_alone(self, reference_s: float) -> None:
         confirming, expected_s = self._plan.config.confirming(), ALONE_SLOWER_THAN_REFERENCE * reference_s
@@ -189,6 +189,7 @@ class Driver:
     def run(self, *, choose_dtype: bool) -> SearchEnd:
         """Search until it is over; the run's summary is written however it ends."""
         plan, budget = self._plan, self._keeper.budget
+        self._progress.begin(self._loop)
         self._progress.note(f"run {self._writer.folder}")
         self._progress.note(plan.data.summary())
         trial = f"{plan.steps} steps of {plan.batch_size} images a trial"

@@ -102,10 +102,12 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     from ray import tune
 
     from nas.search.tune_scheduler import LatestFirst
-    from nas.search.tune_searcher import EachStep, NoProgress
+    from nas.search.tune_searcher import EachStep
 
     # Left alone, Tune starts one worker after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
+    # As an argument it would have Ray import each tracker that is installed.
+    os.environ["RAY_TUNE_CALLBACKS"] = "nas.search.tune_searcher.NoProgress"
     storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     tuner = tune.Tuner(
         tune.with_resources(_trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
@@ -119,12 +121,7 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="search",
-            storage_path=storage,
-            verbose=0,
-            log_to_file=False,
-            stop=EachStep(searcher),
-            callbacks=[NoProgress()],
+            name="search", storage_path=storage, verbose=0, log_to_file=False, stop=EachStep(searcher)
         ),
     )
     try:

@@ -52,9 +52,12 @@ class Progress:
     def note(self, text: str) -> None:
         self._console.print(Text(printable(text)), soft_wrap=True)
 
-    def begin_live(self, loop: SearchLoop) -> None:
-        """From now on the live line shows how `loop` stands, where stderr is a terminal."""
+    def begin(self, loop: SearchLoop) -> None:
+        """What stops `loop` is told from now on."""
         self._loop = loop
+
+    def begin_live(self) -> None:
+        """From now on the live line shows how the loop stands, where stderr is a terminal."""
         if self._live is None:
             self._live = begin_live(self, self._console)
 
@@ -68,9 +71,9 @@ class Progress:
         self._now_s = now_s
         if self._loop is not None and self._loop.interrupted and not self._told_of_interrupt:
             self._told_of_interrupt = True
-            self.note(
-                f"interrupted: {self._loop.num_running} running trials are finished first; once more ends at once"
-            )
+            num_running = self._loop.num_running
+            first = f"{num_running} running trials are finished first" if num_running else "it ends"
+            self.note(f"interrupted: {first}; once more ends at once")
 
         confirmation = self._loop.confirmation if self._loop is not None else None
         if confirmation is not None and not self._told_of_confirmation:

@@ -78,7 +78,7 @@ class LoopSearcher(Searcher):
 
     def tick(self) -> bool:
         """To be called in each of Tune's steps too, since Tune asks for no trial while one waits for a machine; whether
-        the experiment must end with what runs or waits to run."""
+        the experiment must end with what runs or waits to run: the probe of a search that is stopped, too."""
         try:
             self._on_tick()
             if self.error is None:
@@ -88,7 +88,7 @@ class LoopSearcher(Searcher):
                 self._settle()
         except Exception as error:
             self.error = self.error or error
-        return isinstance(self.error, NoMachine)
+        return isinstance(self.error, NoMachine) or (self._probe_call is not None and self._loop.over)
 
     def _suggest(self, trial_id: str) -> Any:
         if self.error is not None:
@@ -120,6 +120,8 @@ class LoopSearcher(Searcher):
             self._settle()
             return
         if sent.number is None:
+            if self._loop.over:
+                return
             if not isinstance(result["value"], Probe):
                 raise ProbeFailed(result["reason"])
             self._probe_call = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Search, left_of_ray, rows
+from tests.faults.conftest import Search, left_of_ray, rows, wait_for
 from tests.faults.trainings import COMMANDS, trainings
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.long]
@@ -58,24 +58,32 @@ def test_a_search_killed_at_random_moments_is_the_search_that_was_not(nas: Start
 @pytest.mark.timeout(3000)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_training_killed_at_random_moments_ends_with_the_same_bits(nas: Start, tmp_path: Path, command: str) -> None:
-    """Each time some seconds after its start; of steps so many that it does not end before."""
+    """Each time some seconds after its start, or where there is a checkpoint; of steps so many that it does not end
+    before."""
     training, draws = trainings(STEPS[command])[command], random.Random(11)
     run = training.run(tmp_path)
+
+    def words() -> tuple[str, ...]:
+        return training.goes_on if (run / "config.json").exists() else training.begun
+
     code, _, error = nas(*training.begun).wait()
     assert code == 0, error
     plain = (run / "model.safetensors").read_bytes()
     shutil.rmtree(tmp_path / "runs")
     kills = 0
-    for _ in range(KILLS):
-        words = training.goes_on if (run / "config.json").exists() else training.begun
-        running = nas(*words, *training.each_step)
-        time.sleep(draws.uniform(1, 12))
+    for number in range(KILLS):
+        running = nas(*words(), *training.each_step)
+        if number % 2:
+            wait_for(lambda: any(run.glob("checkpoints/*.pt")), "a checkpoint", running=running.process)
+        end = time.monotonic() + draws.uniform(1, 12)
+        while time.monotonic() < end and running.process.poll() is None:
+            time.sleep(0.05)
         if running.process.poll() is not None:
             break
         running.kill()
         kills += 1
     assert kills >= KILLS // 2, "it ended before it was harmed"
-    code, _, error = nas(*training.goes_on).wait()
+    code, _, error = nas(*words()).wait()
     assert code == 0, error
     assert (run / "model.safetensors").read_bytes() == plain
     assert not list(run.rglob(".*.tmp"))

@@ -1,6 +1,7 @@
 """A run's mirror on an object store: at each moment a run, whatever the store and others do to it."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -161,6 +162,22 @@ def test_a_store_that_fails_for_a_while_is_told_once_and_then_complete(
         f"note: {url} is reached again, and complete",
     ]
     assert [each.index for each in load(url).trials] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("then", ["it goes on", "it ends"])
+def test_a_place_that_was_emptied_is_told_and_filled_anew(
+    here: Path, trial: MakeTrial, tmp_path: Path, then: str
+) -> None:
+    url, notes = f"file://{tmp_path}/store/run", list[str]()
+    with writing(here, url, notes) as writer:
+        add(writer, trial(0))
+        wait_for(lambda: num_mirrored(url) == writer.sizes["trials.jsonl"], "the first trial")
+        shutil.rmtree(tmp_path / "store/run")
+        if then == "it goes on":
+            add(writer, trial(1))
+            wait_for(lambda: num_mirrored(url) == writer.sizes["trials.jsonl"], "what was there, and the second")
+    assert notes == [f"note: {url} has been emptied: all is put there anew"]
+    assert [each.index for each in load(url).trials] == [each.index for each in load(here).trials]
 
 
 def test_what_is_missing_at_the_end_is_told(

@@ -114,6 +114,16 @@ def test_a_damaged_entry_is_built_anew(make_folder: MakeFolder, how: str, caplog
     np.testing.assert_array_equal(again.split("train").take(slice(None)), images)
 
 
+def test_an_entry_that_does_not_count_each_class_is_refused(make_folder: MakeFolder) -> None:
+    config = DataConfig(data=str(make_folder({"": 4})), image_size=8)
+    path = prepare(config).folder / "meta.json"
+    meta = json.loads(path.read_text())
+    meta["facts"]["class_counts"]["train"] = []
+    path.write_text(json.dumps(meta))
+    with pytest.raises(DataError, match="is damaged: remove it, and the data are prepared again"):
+        prepare(config)
+
+
 def test_a_full_disk_is_told_beforehand(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage(10, 0, 3 * 64 * 10))

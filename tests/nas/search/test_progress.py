@@ -95,7 +95,8 @@ def begin(tmp_path: Path, small_space: Space, finished: MakeFinished) -> Iterato
 
 def test_a_file_gets_one_plain_line_a_trial(begin: Callable[..., Run]) -> None:
     run = begin(terminal=False)
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     line = run.trial(correct=50)
     params = run.writer.trials[0].params
     reward = run.writer.objective.reward(run.writer.trials[0])
@@ -124,7 +125,8 @@ def test_brackets_are_not_taken_for_markup(begin: Callable[..., Run]) -> None:
 def test_a_terminal_gets_a_live_line(begin: Callable[..., Run]) -> None:
     run = begin(terminal=True)
     with run.progress as progress:
-        progress.begin_live(run.loop)
+        progress.begin(run.loop)
+        progress.begin_live()
         line = run.trial(correct=40)
         assert "left]" not in line, "the live line says it"
         run.trial(correct=5)
@@ -143,7 +145,8 @@ def test_a_terminal_gets_a_live_line(begin: Callable[..., Run]) -> None:
 
 def test_devices_are_told_apart(begin: Callable[..., Run]) -> None:
     run = begin(terminal=True)
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     run.trial(correct=40, device="T4")
     run.trial(correct=90, device="A\x1b[2J100")
     slow, fast = (f"{run.writer.objective.reward(trial):.4f}" for trial in run.writer.trials)
@@ -155,7 +158,8 @@ def test_devices_are_told_apart(begin: Callable[..., Run]) -> None:
 
 def test_the_best_is_the_confirmed(begin: Callable[..., Run]) -> None:
     run = begin(terminal=True)
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     run.trial(correct=90)
     run.trial(correct=40)
     tried = run.writer.trials[1]
@@ -167,16 +171,19 @@ def test_the_best_is_the_confirmed(begin: Callable[..., Run]) -> None:
 def test_before_any_trial_there_is_no_best(begin: Callable[..., Run]) -> None:
     run = begin(terminal=True)
     assert run.progress.__rich__().plain == ""
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     assert run.progress.__rich__().plain == "0 done | 0 running | 0 failed | front 0 | 1m left"
 
 
 def test_a_second_probe_does_not_begin_a_second_live_line(begin: Callable[..., Run]) -> None:
     # After Ray has failed the probe is run once more.
     run = begin(terminal=True)
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     live = run.progress._live
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     assert run.progress._live is live
     run.progress.end_live()
     run.progress.end_live()
@@ -186,7 +193,8 @@ def test_a_second_probe_does_not_begin_a_second_live_line(begin: Callable[..., R
 def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path, begin: Callable[..., Run]) -> None:
     run = begin(terminal=True)
     run.progress = Progress(Console(file=run.file, force_terminal=True, _environ={"TERM": "dumb"}))
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     assert run.progress._live is None
     assert run.trial().endswith("left]\n")
 
@@ -204,7 +212,8 @@ def test_a_reason_cannot_command_the_terminal(terminal: bool, begin: Callable[..
 
 def test_an_interruption_is_told_once(begin: Callable[..., Run]) -> None:
     run = begin(terminal=False)
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     run.loop.next()
     run.progress.tick(1)
     assert run.text == ""
@@ -214,9 +223,18 @@ def test_an_interruption_is_told_once(begin: Callable[..., Run]) -> None:
     assert run.text.count("interrupted: 1 running trials are finished first; once more ends at once") == 1
 
 
+def test_an_interruption_before_the_first_trial_is_told(begin: Callable[..., Run]) -> None:
+    run = begin(terminal=False)
+    run.progress.begin(run.loop)
+    run.loop.interrupt()
+    run.progress.tick(1)
+    assert run.text == "interrupted: it ends; once more ends at once\n"
+
+
 def test_a_confirmation_is_told_once_and_its_trainings_name_the_trial(begin: Callable[..., Run]) -> None:
     run = begin(terminal=False, confirm_share=0.4)
-    run.progress.begin_live(run.loop)
+    run.progress.begin(run.loop)
+    run.progress.begin_live()
     for index in range(18):
         run.trial(correct=50 + index)
         run.progress.tick(run.clock.now_s)
