@@ -19,7 +19,6 @@ from search_space import ArchSpec
 
 __all__ = ["EachStep", "LoopSearcher", "NoProgress", "ProbeFailed"]
 
-
 _DIED = "its worker died"
 
 
@@ -91,9 +90,7 @@ class LoopSearcher(Searcher):
         return isinstance(self.error, NoMachine) or (self._probe_call is not None and self._loop.over)
 
     def _suggest(self, trial_id: str) -> Any:
-        if self.error is not None:
-            return Searcher.FINISHED
-        if self._loop.over:
+        if self.error is not None or self._loop.over:
             return Searcher.FINISHED
         if self._probe_call is not None:
             if not self._must_probe:
@@ -115,13 +112,13 @@ class LoopSearcher(Searcher):
 
     def _complete(self, trial_id: str, result: dict[str, Any] | None) -> None:
         sent = self._running.pop(trial_id)
+        if sent.number is None and self._loop.over:
+            return
         if result is None:
             self._unclear.append((sent, time.monotonic() + LOST_WITHIN_S))
             self._settle()
             return
         if sent.number is None:
-            if self._loop.over:
-                return
             if not isinstance(result["value"], Probe):
                 raise ProbeFailed(result["reason"])
             self._probe_call = None

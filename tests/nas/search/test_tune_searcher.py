@@ -144,14 +144,15 @@ def test_a_probe_whose_machine_left_is_run_again(session: Begin) -> None:
     assert searcher.suggest("four")["call"].index == 0
 
 
-def test_a_probe_is_not_waited_for_where_the_user_stops(session: Begin) -> None:
+@pytest.mark.parametrize("result", [{}, None])
+def test_a_probe_is_not_waited_for_where_the_user_stops(session: Begin, result: dict[str, Any] | None) -> None:
     begun = session()
     searcher = searcher_of(begun, probe=True)
     searcher.suggest("one")
     assert not searcher.tick()
     begun.loop.interrupt()
     assert searcher.tick()
-    searcher.on_trial_complete("one", {})
+    searcher.on_trial_complete("one", result)
     assert (searcher.error, searcher.suggest("two")) == (None, LoopSearcher.FINISHED)
 
 
