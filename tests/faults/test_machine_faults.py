@@ -122,7 +122,16 @@ def test_a_search_without_any_machine_left_ends_and_says_how_to_go_on(
 
 
 SOON = {"nas.cluster.own_ray": "_HEAD_MAY_BE_SILENT_S, _ASK_HEAD_EVERY_S = 5.0, 1.0"}
-LOST_HEAD = r"error: Ray was lost: the cluster's head \(.*:\d+\) has not answered for 5 s\n"
+
+
+def lose_the_head(machines: Machines, running: Search, command: str) -> None:
+    """And see that the command ends and says how to go on."""
+    machines("lose the head")
+    code, _, error = running.wait()
+    assert code == 1, error
+    assert re.search(r"error: Ray was lost: the cluster's head \(.*:\d+\) has not answered for 5 s\n", error)
+    assert f"to go on: nas {command} --resume" in error
+    assert "Traceback" not in error
 
 
 @pytest.mark.timeout(900)
@@ -135,13 +144,8 @@ def test_a_search_whose_clusters_head_is_lost_says_so_and_goes_on_with_another(
         *TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a", faults=SOON
     )
     wait_for(lambda: bool(rows(run)), "a trial", running=running.process)
-    machines("lose the head")
-    code, _, error = running.wait()
+    lose_the_head(machines, running, "search")
     finished = rows(run)
-    assert code == 1, error
-    assert re.search(LOST_HEAD, error)
-    assert "to go on: nas search --resume" in error
-    assert "Traceback" not in error
     with another_cluster() as others:
         code, _, error = search("--resume", "a", "--address", others.address).wait()
     assert code == 0, error
@@ -158,13 +162,8 @@ def test_a_training_whose_clusters_head_is_lost_says_so_and_goes_on_with_another
         machines("add")
     running = nas(*training.begun, *training.each_step, "--workers", "2", "--address", machines.address, faults=SOON)
     wait_for(lambda: last_step(run) >= 20, "20 steps", running=running.process)
-    machines("lose the head")
-    code, _, error = running.wait()
+    lose_the_head(machines, running, "train")
     at = last_step(run)
-    assert code == 1, error
-    assert re.search(LOST_HEAD, error)
-    assert "to go on: nas train --resume" in error
-    assert "Traceback" not in error
     with another_cluster() as others:
         code, _, error = nas(*training.goes_on, "--workers", "2", "--address", others.address).wait()
     assert code == 0, error
