@@ -197,6 +197,10 @@ class SearchLoop:
             if not self.interrupted:
                 self.stop_reason = None
 
+    def prepare(self) -> None:
+        """To be called while there is nothing else to do before the first trial."""
+        self._sampler.prepare()
+
     def next(self) -> Candidate[ArchSpec] | None:
         """The next candidate to start now; None where none may start now (or ever: see `over`)."""
         if self.stop_reason is not None or len(self._running) >= self.max_running:

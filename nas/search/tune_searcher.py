@@ -94,6 +94,7 @@ class LoopSearcher(Searcher):
             return Searcher.FINISHED
         if self._probe_call is not None:
             if not self._must_probe:
+                self._loop.prepare()
                 return None
             self._must_probe = False
             self._running[trial_id] = _Sent(None, self._machines.alive())

@@ -66,6 +66,9 @@ class Sampler(ABC, Generic[T]):
         self._outcomes: dict[int, Outcome] = {}
         self._taken: set[tuple[int, ...]] = set()
 
+    def prepare(self) -> None:
+        """Load what a proposal needs, while there is nothing else to do."""
+
     def ask(self, index: int | None = None) -> Candidate[T]:
         """The next candidate, for trial `index`: where it is not given, one above the highest so far.
 

@@ -1,6 +1,7 @@
 """The sampler that knows what a network costs before it is trained, and learns only how accurate it will be."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -43,6 +44,9 @@ class CostAwareSampler(Sampler[T]):
         self._belief = Belief(domain, goal)
         self._ranked: list[Decisions] = []
         self._params: dict[int, int] = {}
+
+    def prepare(self) -> None:
+        import_module("sklearn.gaussian_process")
 
     def _propose(self, index: int, attempt: int) -> Decisions:
         if attempt == 0:
