@@ -1,6 +1,6 @@
 # make demo    set up, then a search of three minutes on images that come with the project
 # make test    set up with the development tools, then the test suite
-# make long    the tests that are too long for each change: more faults, more fuzzing, the notebooks in full
+# make long    the tests that are too long for each change: more faults, more fuzzing, all notebooks in full
 # make check   format, lint, types, which room may import which, and the documentation
 # make docs    the documentation as a site: build/docs/index.html
 # make lock    the tested versions with their hashes: build/requirements.lock (needs uv)

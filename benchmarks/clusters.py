@@ -10,9 +10,17 @@ seconds. From the probe's end on: the driver's CPU seconds a trial, and so how m
 with a processor of its own (`at most / s`); its peak memory is of its whole life. Short trials saturate it: their rate
 is a limit that was seen, though by the machine too, which the nodes share with it.
 
-Seen on two shared cores under a load of 5 to 11, n = 1 each. Driver, CPU a trial: 20 to 27 ms with random (about 40
-trials a second at most), 96 ms with cost-aware in its first 80 trials (about 10); peak 300 to 340 MB. 8 nodes with
-trials of 0.1 s had 5.4 trials a second: there the nodes' own work, a child process a trial, took the two cores.
+Seen on two shared cores, n = 1 each, the nodes beside the driver on the same cores (32 random was not waited for):
+
+    nodes  cost-aware: of ideal, driver's CPU a trial, peak   random
+    1      85 %, 211 ms, 296 MB                               96 %, 47 ms, 291 MB
+    2      80 %, 187 ms, 297 MB                               84 %, 37 ms, 290 MB
+    8      45 %, 166 ms, 303 MB                               52 %, 27 ms, 293 MB
+    32     11 %, 198 ms, 350 MB (480 trials)
+
+From 8 on it is the nodes that have no processor (the load was 34 as 32 of them started). The driver's own limit is its
+processor: 5 to 6 trials a second with cost-aware, 37 with random. 8 nodes with trials of 0.1 s had 5.4 trials a second:
+there the nodes' own work, a child process a trial, took the two cores.
 """
 
 import argparse

@@ -139,7 +139,7 @@ def test_the_last_trials_are_run_again_too(session: Begin, ok: Ok) -> None:
     for _ in range(2):
         running.end_next(ok)
         running.start_all(lambda index: 1.0)
-    running.loop._max_running = 3
+    running.loop.max_running = 3
     assert running.loop.next() is None
     assert (running.loop.stop_reason or "").startswith("the budget")
     running.lose()
