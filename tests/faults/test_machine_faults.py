@@ -167,4 +167,7 @@ def test_a_training_whose_clusters_head_is_lost_says_so_and_goes_on_with_another
     with another_cluster() as others:
         code, _, error = nas(*training.goes_on, "--workers", "2", "--address", others.address).wait()
     assert code == 0, error
-    assert f"goes on after step {at}" in error
+    # The workers may have taken some steps more before they were missed.
+    found = re.search(r"goes on after step (\d+)", error)
+    assert found is not None, error
+    assert int(found[1]) >= at
