@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,18 @@ class Machines:
         self._process.communicate(timeout=120)
 
 
+@contextmanager
+def cluster_of(num_machines: int) -> Iterator[Machines]:
+    """Of so many that can hold a trial."""
+    cluster = Machines()
+    try:
+        for _ in range(num_machines):
+            cluster("add")
+        yield cluster
+    finally:
+        cluster.close()
+
+
 @pytest.fixture
 def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
     """All on the loopback, for the search too: Ray looks for a machine of the address that a driver has. At the nice
@@ -56,19 +69,8 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     monkeypatch.setenv("RAY_worker_niceness", "0")
-    cluster = Machines()
-    yield cluster
-    cluster.close()
-
-
-@contextmanager
-def another_cluster() -> Iterator[Machines]:
-    """Of two machines that can hold a trial."""
-    cluster = Machines()
-    for _ in range(2):
-        cluster("add")
-    yield cluster
-    cluster.close()
+    with cluster_of(0) as cluster:
+        yield cluster
 
 
 @pytest.mark.timeout(900)
@@ -95,17 +97,30 @@ def test_what_ran_on_a_machine_that_left_runs_again_and_one_that_joined_is_used(
     assert "Traceback" not in error
 
 
+def with_one_trial(search: Start, machines: Machines, run: Path, faults: dict[str, str]) -> Search:
+    """A search of six trials on one machine, of which one has ended."""
+    machines("add")
+    running = search(
+        *TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a", faults=faults
+    )
+    wait_for(lambda: bool(rows(run)), "a trial", running=running.process)
+    return running
+
+
+def to_the_end(search: Start, run: Path, finished: list[dict[str, Any]], *options: str) -> None:
+    """It is gone on with, and has all trials once, the finished ones as they were."""
+    code, _, error = search("--resume", "a", *options).wait()
+    assert code == 0, error
+    assert rows(run)[: len(finished)] == finished
+    assert sorted(row["index"] for row in rows(run)) == list(range(6))
+
+
 @pytest.mark.timeout(900)
 def test_a_search_without_any_machine_left_ends_and_says_how_to_go_on(
     search: Start, tmp_path: Path, machines: Machines
 ) -> None:
     run = tmp_path / "runs/a"
-    machines("add")
-    running = search(
-        *TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a",
-        faults={"nas.cluster.machines": "NONE_FOR_S = 20.0"},
-    )  # fmt: skip
-    wait_for(lambda: bool(rows(run)), "a trial", running=running.process)
+    running = with_one_trial(search, machines, run, {"nas.cluster.machines": "NONE_FOR_S = 20.0"})
     machines("remove")
     code, _, error = running.wait()
     finished = rows(run)
@@ -115,10 +130,7 @@ def test_a_search_without_any_machine_left_ends_and_says_how_to_go_on(
     assert "Traceback" not in error
     assert {row["status"] for row in finished} == {"ok"}
     machines("add")
-    code, _, error = search("--resume", "a").wait()
-    assert code == 0, error
-    assert rows(run)[: len(finished)] == finished
-    assert sorted(row["index"] for row in rows(run)) == list(range(6))
+    to_the_end(search, run, finished)
 
 
 SOON = {"nas.cluster.own_ray": "_HEAD_MAY_BE_SILENT_S, _ASK_HEAD_EVERY_S = 5.0, 1.0"}
@@ -139,18 +151,11 @@ def test_a_search_whose_clusters_head_is_lost_says_so_and_goes_on_with_another(
     search: Start, tmp_path: Path, machines: Machines
 ) -> None:
     run = tmp_path / "runs/a"
-    machines("add")
-    running = search(
-        *TOY, "--train-length", "400", "--budget", "6", "--address", machines.address, "--out", "a", faults=SOON
-    )
-    wait_for(lambda: bool(rows(run)), "a trial", running=running.process)
+    running = with_one_trial(search, machines, run, SOON)
     lose_the_head(machines, running, "search")
     finished = rows(run)
-    with another_cluster() as others:
-        code, _, error = search("--resume", "a", "--address", others.address).wait()
-    assert code == 0, error
-    assert rows(run)[: len(finished)] == finished
-    assert sorted(row["index"] for row in rows(run)) == list(range(6))
+    with cluster_of(2) as others:
+        to_the_end(search, run, finished, "--address", others.address)
 
 
 @pytest.mark.timeout(900)
@@ -164,7 +169,7 @@ def test_a_training_whose_clusters_head_is_lost_says_so_and_goes_on_with_another
     wait_for(lambda: last_step(run) >= 20, "20 steps", running=running.process)
     lose_the_head(machines, running, "train")
     at = last_step(run)
-    with another_cluster() as others:
+    with cluster_of(2) as others:
         code, _, error = nas(*training.goes_on, "--workers", "2", "--address", others.address).wait()
     assert code == 0, error
     # The workers may have taken some steps more before they were missed.

@@ -33,7 +33,6 @@ class OptunaSampler(Sampler[T]):
         self._study = optuna.create_study(
             directions=["maximize", "minimize", "minimize"] if goal.front else ["maximize"]
         )
-        self._num_learned = 0
         self._running: dict[int, tuple[int, tuple[int, ...]]] = {}
         """Optuna's number of the trial, and its decisions, by the index of ours."""
 
@@ -42,7 +41,7 @@ class OptunaSampler(Sampler[T]):
         """Optuna's sampler for one proposal."""
 
     def _propose(self, index: int, attempt: int) -> tuple[int, ...]:
-        if attempt >= min(self.MODEL_TRIES, max(self.LEAST_TRIES, self.LOOKS // max(1, self._num_learned))):
+        if attempt >= min(self.MODEL_TRIES, max(self.LEAST_TRIES, self.LOOKS // max(1, len(self._outcomes)))):
             # Late in a small space, and under limits that few networks keep to, the model proposes what is known or
             # refused again and again: draw at random instead. The study is told of what comes of it.
             return self._draw(index, attempt)
@@ -82,7 +81,6 @@ class OptunaSampler(Sampler[T]):
         return dict(zip(self._distributions, candidate.decisions, strict=True))
 
     def _learn(self, candidate: Candidate[T], outcome: Outcome) -> None:
-        self._num_learned += 1
         (number, _), values = self._running.pop(candidate.index), self._values(candidate, outcome)
         if values is None:
             self._study.tell(number, state=optuna.trial.TrialState.FAIL)
