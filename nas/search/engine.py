@@ -16,7 +16,7 @@ from nas.cluster import EngineError, Machines, ends_with_ray
 from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
-from nas.search.worker import TrialCall, run_trial
+from nas.search.worker import TrialCall, run_call
 from nas.signals import stop_request
 from search_space import ArchSpec
 
@@ -137,4 +137,4 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
 def _trainable(config: dict[str, Any]) -> None:
     from ray import tune
 
-    tune.report(run_trial(config["call"]))
+    tune.report(run_call(config["call"]))

@@ -13,7 +13,7 @@ from nas.cluster import LOST_WITHIN_S, Machines, NoMachine
 from nas.search.loop import Finished, SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
-from nas.search.worker import TrialCall
+from nas.search.worker import TrialCall, WarmUp
 from results import TrialStatus
 from search_space import ArchSpec
 
@@ -34,7 +34,9 @@ class _Sent(NamedTuple):
 
 
 class LoopSearcher(Searcher):
-    """Hands the loop's candidates to Tune, one probe before them where asked.
+    """Hands the loop's candidates to Tune, one probe before them where asked, and beside it a warm-up for each of the
+    other workers: one that imported torch in its first trial would be out of step with the others, which wait for it
+    when the search has ended and its confirmation begins.
 
     A trial, or the probe, whose worker died is run again where a machine has left since it was sent; else it has
     failed, which is known at once where there is one machine, and after `LOST_WITHIN_S` where there are more.
@@ -59,11 +61,13 @@ class LoopSearcher(Searcher):
         self._make_call = make_call
         self._probe_call = probe_call
         self._must_probe = probe_call is not None
+        self._to_warm_up = 0
         self._on_probe = on_probe
         self._on_failure = on_failure
         self._on_tick = on_tick
         self._machines = machines
         self._running: dict[str, _Sent] = {}
+        self._warming_up: set[str] = set()
         self._unclear: list[tuple[_Sent, float]] = []
 
     def suggest(self, trial_id: str) -> Any:
@@ -93,12 +97,17 @@ class LoopSearcher(Searcher):
         if self.error is not None or self._loop.over:
             return Searcher.FINISHED
         if self._probe_call is not None:
-            if not self._must_probe:
-                self._loop.prepare()
-                return None
-            self._must_probe = False
-            self._running[trial_id] = _Sent(None, self._machines.alive())
-            return {"call": self._probe_call}
+            if self._must_probe:
+                self._must_probe = False
+                self._to_warm_up = self._loop.max_running - 1
+                self._running[trial_id] = _Sent(None, self._machines.alive())
+                return {"call": self._probe_call}
+            if self._to_warm_up:
+                self._to_warm_up -= 1
+                self._warming_up.add(trial_id)
+                return {"call": WarmUp(evaluator=self._probe_call.evaluator)}
+            self._loop.prepare()
+            return None
         candidate = self._loop.next()
         if candidate is None:
             return Searcher.FINISHED if self._loop.over else None
@@ -106,6 +115,9 @@ class LoopSearcher(Searcher):
         return {"call": self._make_call(candidate)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if trial_id in self._warming_up:
+            self._warming_up.remove(trial_id)
+            return
         try:
             self._complete(trial_id, None if error else result)
         except Exception as raised:

@@ -15,9 +15,10 @@ from nas.isolate import ChildOutcome, run_in_child
 from nas.search.task import ProbeRequest, TrialTask
 from results import TrialStatus
 
-__all__ = ["TrialCall", "run_trial"]
+__all__ = ["TrialCall", "WarmUp", "run_call"]
 
 _MEMORY_SHARE = 0.9
+_WARM_UP_DEADLINE_S = 120.0
 
 _STATUS = {
     "out_of_memory": TrialStatus.OUT_OF_MEMORY,
@@ -40,8 +41,19 @@ class TrialCall:
     probe: ProbeRequest | None = None
 
 
-def run_trial(call: TrialCall) -> dict[str, Any]:
-    """Returns `index`, `seconds`, `worker`, `status`, `reason`, and `value` (Evaluation or Probe, or None)."""
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """Has a worker import what its trials need, torch above all, while another looks at the reference."""
+
+    evaluator: str
+
+
+def run_call(call: TrialCall | WarmUp) -> dict[str, Any]:
+    """Returns `index`, `seconds`, `worker`, `status`, `reason`, and `value` (Evaluation or Probe, or None); of a
+    warm-up `seconds` alone."""
+    if isinstance(call, WarmUp):
+        run_in_child(f"{__name__}:_nothing", deadline_s=_WARM_UP_DEADLINE_S, preload=_preload(call.evaluator))
+        return {"seconds": 0.0}
     start = time.perf_counter()
     memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE * min(1.0, call.share_of_node))
     task = replace(call.task, memory_bytes=memory_bytes)
@@ -51,7 +63,7 @@ def run_trial(call: TrialCall) -> dict[str, Any]:
         *arguments,
         deadline_s=call.deadline_s,
         memory_bytes=memory_bytes,
-        preload=(call.evaluator, "scipy.stats"),
+        preload=_preload(call.evaluator),
     )
     return {
         "index": call.index,
@@ -59,6 +71,14 @@ def run_trial(call: TrialCall) -> dict[str, Any]:
         "worker": f"{platform.node()}:{os.getpid()}",
         **_told(outcome),
     }
+
+
+def _preload(evaluator: str) -> tuple[str, ...]:
+    return (evaluator, "scipy.stats")
+
+
+def _nothing() -> None:
+    pass
 
 
 def _told(outcome: ChildOutcome) -> dict[str, Any]:

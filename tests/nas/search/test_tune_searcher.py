@@ -10,11 +10,14 @@ from nas.device import Compute
 from nas.search import tune_searcher
 from nas.search.task import Probe
 from nas.search.tune_searcher import LoopSearcher, ProbeFailed
+from nas.search.worker import WarmUp
 from results import TrialStatus
 from tests.nas.search.sessions import Begin, Session
 
 FAILED: dict[str, Any] = {"status": "failed", "reason": "why", "seconds": 1.0, "worker": "host:1", "value": None}
-PROBE = "the probe"
+PROBE = SimpleNamespace(evaluator="an_evaluator")
+WARM_UP = WarmUp(evaluator="an_evaluator")
+PROBED = Probe(device="cpu", compute=Compute(), trial_s=1.0)
 
 
 def lost() -> None:
@@ -133,15 +136,31 @@ def test_a_probe_whose_machine_left_is_run_again(session: Begin) -> None:
     begun, machines = session(workers=2), Alive("first", "second")
     searcher = searcher_of(begun, machines=machines, probe=True)
     assert searcher.suggest("one")["call"] == PROBE
-    assert searcher.suggest("two") is None
+    assert searcher.suggest("two")["call"] == WARM_UP
+    assert searcher.suggest("three") is None
     searcher.on_trial_complete("one", error=True)
     assert not searcher.tick()
-    assert searcher.suggest("two") is None, "whether a machine left is not known yet"
+    assert searcher.suggest("three") is None, "whether a machine left is not known yet"
     machines.names = ("second",)
     assert not searcher.tick()
     assert searcher.suggest("three")["call"] == PROBE
-    searcher.on_trial_complete("three", {"value": Probe(device="cpu", compute=Compute(), trial_s=1.0)})
+    searcher.on_trial_complete("two", error=True)
+    searcher.on_trial_complete("three", {"value": PROBED})
     assert searcher.suggest("four")["call"].index == 0
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_other_workers_warm_up_beside_the_probe_and_are_on_no_record(session: Begin, *, fails: bool) -> None:
+    begun = session(workers=3)
+    searcher = searcher_of(begun, machines=Alive("first", "second", "third", "head"), probe=True)
+    calls = [searcher.suggest(name) for name in ("one", "two", "three", "four")]
+    assert calls == [{"call": PROBE}, {"call": WARM_UP}, {"call": WARM_UP}, None]
+    searcher.on_trial_complete("two", None if fails else {"seconds": 0.0}, error=fails)
+    assert (searcher.suggest("four"), searcher.error) == (None, None)
+    searcher.on_trial_complete("one", {"value": PROBED})
+    assert [searcher.suggest(name)["call"].index for name in ("four", "five")] == [0, 1]
+    searcher.on_trial_complete("three", None if fails else {"seconds": 0.0}, error=fails)
+    assert (searcher.tick(), searcher.error, begun.writer.trials) == (False, None, [])
 
 
 @pytest.mark.parametrize("result", [{}, None])
