@@ -185,7 +185,7 @@ def _guarded(name: str, args: Sequence[str]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         if error.errno == errno.ENOSPC and not where and _is_ours(error):
-            where = "standard output: "  # what we write to files is told as a RunWriteError
+            raise  # standard output's: what we write to files is told as a RunWriteError
         # No program makes a name that long: somebody typed it.
         code = BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED
         return _complain(f"{where}{error.strerror or error}", as_json=as_json, code=code)

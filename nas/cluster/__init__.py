@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nas.cluster.machines import LOST_WITHIN_S, Machines, NoMachine
+from nas.cluster.machines import LOST_WITHIN_S, Machines, NoMachine, this_node
 from nas.cluster.own_ray import EngineError, ends_with_ray
 from nas.cluster.session import Cluster, Node, check_address, ray_session
 from nas.cluster.workers import Workers
@@ -21,6 +21,7 @@ __all__ = [
     "check_address",
     "ends_with_ray",
     "ray_session",
+    "this_node",
     "train_on_cluster",
 ]
 

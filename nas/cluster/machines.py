@@ -7,7 +7,7 @@ from typing import Any
 from nas.cluster.own_ray import EngineError
 from nas.cluster.session import Node
 
-__all__ = ["LOST_WITHIN_S", "Machines", "NoMachine"]
+__all__ = ["LOST_WITHIN_S", "Machines", "NoMachine", "this_node"]
 
 LOST_WITHIN_S = 60.0
 """In so long a cluster knows that a machine has left; its workers are missed at once."""
@@ -57,7 +57,7 @@ class Machines:
             return
         self._looked_at = now
         self._nodes = [node for node in ray.nodes() if node["Alive"]]
-        sizes = (Node(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in self._nodes)
+        sizes = [Node.of(node["Resources"]) for node in self._nodes]
         self._fit = min(self._wanted, sum(size.fits(self._cpus, self._gpus) for size in sizes))
         if self._fit:
             self._fit_at = now
@@ -75,6 +75,14 @@ class Machines:
         if len(self._waiting) < missing:
             task = ray.remote(_nothing).options(num_cpus=self._cpus, num_gpus=self._gpus, max_retries=0)
             self._waiting += [task.remote() for _ in range(missing - len(self._waiting))]
+
+
+def this_node() -> Node:
+    """The machine that this worker of Ray's runs on."""
+    import ray
+
+    mine = ray.get_runtime_context().get_node_id()
+    return next(Node.of(node["Resources"]) for node in ray.nodes() if node["NodeID"] == mine)
 
 
 def _nothing() -> None:

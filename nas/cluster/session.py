@@ -12,12 +12,12 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import psutil
 
@@ -60,6 +60,11 @@ class Node(NamedTuple):
 
     cpus: float
     gpus: float
+
+    @classmethod
+    def of(cls, resources: Mapping[str, float]) -> Self:
+        """By what Ray says of it."""
+        return cls(resources.get("CPU", 0.0), resources.get("GPU", 0.0))
 
     def fits(self, cpus: int, gpus: float) -> int:
         """How many trials, or workers, of so many processors and such a share of a GPU it holds at once."""
@@ -131,8 +136,7 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
                         f"address: no Ray cluster was reached at {address!r} (does it ask for another token than "
                         f"RAY_AUTH_TOKEN or ~/.ray/auth_token has?): {error}"
                     ) from None
-        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        nodes = tuple(Node(node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
+        nodes = tuple(Node.of(node["Resources"]) for node in ray.nodes() if node["Alive"])
         is_open = address is not None and os.environ.get("RAY_AUTH_MODE") != "token"
         yield Cluster(scratch=scratch, nodes=nodes, notes=(OPEN,) if is_open else ())
     finally:

@@ -74,9 +74,7 @@ class Driver:
         self._note_at_s = 0.0
         self._scalars = SearchScalars(writer, now_s=self._now_s, note=progress.note)
         self._deadline_s = PROBE_DEADLINE_S
-        fits = [node.fits(resources.cpus, resources.gpus) for node in cluster.nodes]
-        self._fit = sum(fits)
-        self._share = 1 / max(1, *fits)
+        self._fit = sum(node.fits(resources.cpus, resources.gpus) for node in cluster.nodes)
         reference = plan.space.reference
         task = TrialTask(
             arch=reference,
@@ -182,7 +180,6 @@ class Driver:
                 replace(self._task, arch=candidate.arch, seed=seed), self._loop.weights_of(candidate.index)
             ),
             deadline_s=self._deadline_s,
-            share_of_node=self._share,
             evaluator=self.EVALUATOR,
         )
 
@@ -207,7 +204,6 @@ class Driver:
             index=PROBE_INDEX,
             task=self._task,
             deadline_s=PROBE_DEADLINE_S + (CALIBRATION_DEADLINE_S if calibrates else 0),
-            share_of_node=self._share,
             evaluator=self.EVALUATOR,
             probe=ProbeRequest(
                 space=plan.space,

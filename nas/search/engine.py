@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.cluster import EngineError, Machines, ends_with_ray
+from nas.cluster import EngineError, Machines, Node, ends_with_ray, this_node
 from nas.search.loop import SearchLoop
 from nas.search.samplers import Candidate
 from nas.search.task import Probe
@@ -35,6 +35,10 @@ class Resources:
     cpus: int
     gpus: float
     workers: int
+
+    def share_of(self, node: Node) -> float:
+        """How much of a machine that it runs on a trial may hold."""
+        return 1 / max(1, min(self.workers, node.fits(self.cpus, self.gpus)))
 
 
 def run_search(
@@ -110,7 +114,7 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     os.environ["RAY_TUNE_CALLBACKS"] = "nas.search.tune_searcher.NoProgress"
     storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     tuner = tune.Tuner(
-        tune.with_resources(_trainable, {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune.with_resources(_trainable(resources), {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=LatestFirst(resources.workers),
@@ -134,7 +138,12 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     return None
 
 
-def _trainable(config: dict[str, Any]) -> None:
-    from ray import tune
+def _trainable(resources: Resources) -> Callable[[dict[str, Any]], None]:
+    """Runs on a worker. Machines may differ, and join later."""
 
-    tune.report(run_call(config["call"]))
+    def run(config: dict[str, Any]) -> None:
+        from ray import tune
+
+        tune.report(run_call(config["call"], share_of_node=resources.share_of(this_node())))
+
+    return run

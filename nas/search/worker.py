@@ -36,7 +36,6 @@ class TrialCall:
     index: int
     task: TrialTask
     deadline_s: float
-    share_of_node: float
     evaluator: str
     probe: ProbeRequest | None = None
 
@@ -48,14 +47,16 @@ class WarmUp:
     evaluator: str
 
 
-def run_call(call: TrialCall | WarmUp) -> dict[str, Any]:
-    """Returns `index`, `seconds`, `worker`, `status`, `reason`, and `value` (Evaluation or Probe, or None); of a
+def run_call(call: TrialCall | WarmUp, *, share_of_node: float) -> dict[str, Any]:
+    """A trial may hold such a share of this machine's memory, less a tenth.
+
+    Returns `index`, `seconds`, `worker`, `status`, `reason`, and `value` (Evaluation or Probe, or None); of a
     warm-up `seconds` alone."""
     if isinstance(call, WarmUp):
         run_in_child(f"{__name__}:_nothing", deadline_s=_WARM_UP_DEADLINE_S, preload=_preload(call.evaluator))
         return {"seconds": 0.0}
     start = time.perf_counter()
-    memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE * min(1.0, call.share_of_node))
+    memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE * share_of_node)
     task = replace(call.task, memory_bytes=memory_bytes)
     function, *arguments = ("probe", task, call.probe) if call.probe else ("evaluate", task)
     outcome = run_in_child(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import ray
 
-from nas.cluster import Machines, NoMachine, machines
+from nas.cluster import Machines, Node, NoMachine, machines, this_node
 
 
 def node(name: str, cpus: float, gpus: float = 0.0, *, alive: bool = True) -> dict[str, Any]:
@@ -65,3 +65,9 @@ def test_where_some_find_no_room_others_are_asked_for(monkeypatch: pytest.Monkey
     found.append(node("c", 8))
     now = 2.0
     assert (looked.fit(), waiting) == (5, [])
+
+
+def test_a_worker_knows_the_machine_that_it_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: [node("head", 0), node("a", 4, 1), node("b", 16)])
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "a"))
+    assert this_node() == Node(4, 1)

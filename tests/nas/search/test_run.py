@@ -7,6 +7,7 @@ import pytest
 
 from nas.cluster import Cluster, Node
 from nas.search.config import SearchConfig
+from nas.search.engine import Resources
 from nas.search.run import resources_of
 
 LAPTOP = Cluster(scratch=Path(), nodes=(Node(4, 0),))
@@ -38,6 +39,14 @@ def test_what_a_trial_gets(cluster: Cluster, asked: dict[str, Any], expected: tu
     resources, compute = resources_of(SearchConfig(**asked), cluster)
     assert (resources.cpus, resources.gpus, resources.workers, compute.device) == expected
     assert compute.threads == resources.cpus
+
+
+@pytest.mark.parametrize(
+    ("workers", "node", "trials"),
+    [(8, Node(16, 2), 4), (2, Node(16, 2), 2), (8, Node(3, 1), 1), (8, Node(4, 0.25), 1), (64, Node(8, 4), 4)],
+)
+def test_a_trial_may_hold_its_share_of_the_machine_that_it_is_on(workers: int, node: Node, trials: int) -> None:
+    assert Resources(cpus=2, gpus=0.5, workers=workers).share_of(node) == 1 / trials
 
 
 @pytest.mark.parametrize(

@@ -38,14 +38,14 @@ def call_of(request: ProbeRequest | None) -> TrialCall:
         data=DataConfig(data="digits", image_size=8),
         compute=Compute(),
     )
-    return TrialCall(index=3, task=task, deadline_s=60.0, share_of_node=1.0, evaluator="an_evaluator", probe=request)
+    return TrialCall(index=3, task=task, deadline_s=60.0, evaluator="an_evaluator", probe=request)
 
 
 def test_the_evaluator_is_the_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "an_evaluator.py").write_text(EVALUATOR)
     monkeypatch.syspath_prepend(tmp_path)
     probing = ProbeRequest(space=load_space("efficientnetv2-tiny"), choose_dtype=False, calibrate=False)
-    told = [run_call(call_of(request)) for request in (None, probing)]
+    told = [run_call(call_of(request), share_of_node=1.0) for request in (None, probing)]
     assert [(each["index"], each["status"]) for each in told] == [(3, "ok"), (3, "failed")]
     seed, process = told[0]["value"]
     assert seed == 7
@@ -63,7 +63,7 @@ def test_a_warm_up_has_imported_what_a_trial_needs(tmp_path: Path, monkeypatch: 
         return run_in_child(*arguments, preload=preload, **options)
 
     monkeypatch.setattr(worker, "run_in_child", noted)
-    assert run_call(WarmUp(evaluator="an_evaluator")) == {"seconds": 0.0}
-    assert run_call(call_of(None))["status"] == "ok"
+    assert run_call(WarmUp(evaluator="an_evaluator"), share_of_node=1.0) == {"seconds": 0.0}
+    assert run_call(call_of(None), share_of_node=1.0)["status"] == "ok"
     assert preloaded == [preloaded[1]] * 2
     assert preloaded[0][0] == "an_evaluator"
