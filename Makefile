@@ -12,6 +12,8 @@ PYTHON ?=
 VENV ?= .venv
 BUDGET ?= 3m
 PIP_INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+# Whole files to two processes, in order: tests/faults, which takes longest, begins at once.
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # The config says strict. The variable leaves out what mkdocs-material prints of itself at each start.
 BUILD_DOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict -f docs/config/mkdocs.yml
 
@@ -23,12 +25,11 @@ help:
 demo: $(VENV)/.installed
 	$(VENV)/bin/nas search --budget $(BUDGET) $(DEMO_ARGS)
 
-# Whole files to two processes, in order: tests/faults, which takes longest, begins at once.
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m 'not long' --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PYTEST) -m 'not long' $(PYTEST_ARGS)
 
 long: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -m long $(PYTEST_ARGS)
+	$(PYTEST) -m long $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
