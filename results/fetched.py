@@ -4,7 +4,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -12,10 +14,13 @@ from filelock import FileLock
 from results.durable import RunError, RunWriteError, sync_folder, write_atomically
 from results.mirror import RUN_ID
 from results.objects import OBJECTS, Manifest, ObjectStore, Part
+from results.state import LOCK, is_locked
 
 __all__ = ["cache_home", "fetch", "fetch_to_cache", "name_of"]
 
 TRIES = 3
+UNFINISHED = ".fetched-"
+LEFT_S = 60.0
 
 
 class _Gone(Exception):
@@ -54,10 +59,13 @@ def fetch(url: str, folder: Path, *, replace: bool = False) -> None:
     store = ObjectStore(url)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=".fetched-", dir=folder.parent))
+        new = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
     except OSError as error:
         raise RunWriteError(f"{folder}: could not be made: {error.strerror}") from error
+    lock = FileLock(new / LOCK)
     try:
+        lock.acquire()
+        _remove_left(folder.parent)
         _fetch_whole(store, new)
         new.chmod(0o755)
         if replace:
@@ -70,7 +78,16 @@ def fetch(url: str, folder: Path, *, replace: bool = False) -> None:
     except OSError as error:
         raise RunWriteError(f"{folder}: could not be written: {error.strerror or error}") from error
     finally:
+        lock.release()
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _remove_left(parent: Path) -> None:
+    """What fetches that were killed have left."""
+    for left in parent.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_S and not is_locked(left):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _fetch_whole(store: ObjectStore, folder: Path) -> None:

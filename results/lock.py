@@ -12,7 +12,9 @@ from results.durable import RunError, RunWriteError, read_bounded, write_atomica
 from results.state import LOCK, OWNER
 from search_space.files import load_json
 
-__all__ = ["lock_folder", "unlock_folder"]
+__all__ = ["holds_lock", "lock_folder", "unlock_folder"]
+
+_held: set[Path] = set()
 
 
 def lock_folder(folder: Path) -> FileLock:
@@ -35,15 +37,22 @@ def lock_folder(folder: Path) -> FileLock:
     except BaseException:
         lock.release()
         raise
+    _held.add(folder.resolve())
     return lock
 
 
 def unlock_folder(folder: Path, lock: FileLock) -> None:
     """Let it go, where it is held."""
     if lock.is_locked:
+        _held.discard(folder.resolve())
         with contextlib.suppress(OSError):
             (folder / OWNER).unlink(missing_ok=True)
         lock.release()
+
+
+def holds_lock(folder: Path) -> bool:
+    """Whether it is this process that holds the lock."""
+    return folder.resolve() in _held
 
 
 def _owner(folder: Path) -> str:

@@ -4,19 +4,20 @@ Each put is a new object; the manifest, which names those that are the run, is r
 """
 
 import hashlib
+import io
 import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from results.durable import RunError, first_line, read_bounded, write_atomically
 from results.folder import CONFIG, TRIALS
+from results.lock import holds_lock
 from results.objects import CHUNK_BYTES, FILE_NAMES, OBJECTS, Manifest, ObjectStore, Part
 from results.state import SUMMARY, is_locked
 
@@ -34,7 +35,8 @@ class Mirror:
     """A context manager: a thread pushes what is new in the folder, and once more at the end."""
 
     def __init__(self, folder: Path, url: str, *, note: Callable[[str], None]) -> None:
-        """Make the URL this process's; the folder need not be there yet.
+        """The folder need not be there yet. The URL becomes this process's when it holds the folder's lock: a command
+        that is refused takes it from none.
 
         Args:
             note: is told what fails, from a thread.
@@ -51,17 +53,18 @@ class Mirror:
         self._store = ObjectStore(url)
         self._session = secrets.token_hex(16)
         self._run = _run_id(folder)
+        self._number = 0
+        self._garbage: set[str] = set()
+        self._is_claimed = self._is_unsure = False
         try:
             there = self._store.manifest()
             if there is not None:
                 self._check_same(there)
-            self._begin()
+            self._put(io.BytesIO(b"\n"))
         except RunError:
             raise
         except Exception as error:  # of whatever library the store has
             raise RunError(f"{url}: could not be used: {_told(error)}") from error
-        self._number = 0
-        self._garbage: set[str] = set()
         self._pushed_at = ""
         self._failure = ""
         self._lost = False
@@ -69,9 +72,11 @@ class Mirror:
         self._thread = threading.Thread(target=self._work, name="nas-mirror", daemon=True)
 
     def _begin(self) -> None:
-        """Make the URL this session's, which has put nothing there so far."""
+        """Make the URL this session's, which has put nothing of the run there so far."""
         self._store.claim(self._session)
+        self._is_claimed = True
         self._pushed = Manifest(run=self._run, session=self._session)
+        self._files: dict[str, tuple[Part, ...]] = {}
         self._signatures: dict[str, tuple[int, ...]] = {}
 
     def _check_same(self, there: Manifest) -> None:
@@ -122,9 +127,9 @@ class Mirror:
                     self._note(f"note: {self.url} is reached again, and complete")
                 self._failure = ""
             except Exception as error:  # whatever a store's library raises: a trial must not fail of it
-                if not self._failure and not self._lost:
-                    self._note(f"note: {self.url} could not be written, and is tried again: {_told(error)}")
-                self._failure = _told(error)
+                had_failed, self._failure = bool(self._failure), _told(error)
+                if not had_failed and not self._lost:
+                    self._note(f"note: {self.url} could not be written, and is tried again: {self._failure}")
                 wait_s = RETRY_S
             if ending:
                 return
@@ -138,6 +143,8 @@ class Mirror:
         return sorted(filter(FILE_NAMES.fullmatch, found), key=lambda name: (name not in ENDING, name))
 
     def _is_pushed(self, name: str) -> bool:
+        if not self._is_claimed or self._files.get(name) != self._pushed.files.get(name):
+            return False
         size = self._sizes().get(name)
         if size is not None:
             return size == self._pushed.num_bytes(name)
@@ -147,24 +154,14 @@ class Mirror:
 
     def _push(self, *, last: bool) -> None:
         """Put what is new, then the manifest; then remove what no manifest names any more."""
-        sizes, files, signatures = self._sizes(), dict(self._pushed.files), dict(self._signatures)
-        with ExitStack() as opened:
-            new: dict[str, IO[bytes]] = {}
-            names = self._names()
-            for name in names:
-                # All are opened before the first is put: a checkpoint may be removed meanwhile.
-                with suppress(FileNotFoundError):
-                    file: IO[bytes] = opened.enter_context((self.folder / name).open("rb"))
-                    signature = _signature(os.fstat(file.fileno()))
-                    if name in sizes or signatures.get(name) != signature:
-                        new[name] = file
-                        signatures[name] = signature
-            for name, file in new.items():
-                files[name] = (
-                    self._grown(file, files.get(name, ()), sizes[name]) if name in sizes else (self._put(file),)
-                )
-        files = {name: parts for name, parts in files.items() if name in names}
-        if files and (last or files != self._pushed.files):
+        if not self._is_claimed:
+            # A training's lock has been let go of when this is at its end.
+            if not holds_lock(self.folder) and (not last or is_locked(self.folder)):
+                return
+            self._begin()
+        self._tidy()
+        self._put_new()
+        if self._files and (last or self._files != self._pushed.files):
             owner = self._store.owner()
             if owner is None:
                 self._note(f"note: {self.url} has been emptied: all is put there anew")
@@ -177,13 +174,45 @@ class Mirror:
                 return
             if not self._pushed.files:
                 write_atomically(self.folder / RUN_ID, self._run + "\n")
-            manifest = replace(self._pushed, files=files)
+            manifest = Manifest(run=self._run, session=self._session, files=dict(self._files))
+            self._is_unsure = True  # one that could not be put may be there all the same
             self._store.put_manifest(manifest)
-            self._garbage |= self._pushed.objects
-            self._pushed, self._signatures, self._pushed_at = manifest, signatures, time.strftime("%H:%M:%S")
-            self._remove(self._garbage - manifest.objects)
+            self._is_unsure = False
+            self._pushed, self._pushed_at = manifest, time.strftime("%H:%M:%S")
+            self._tidy()
         if last and self._pushed.files:
             self._remove(self._store.objects() - self._pushed.objects)
+
+    def _tidy(self) -> None:
+        """Remove what was put and neither the manifest nor the next one names: it would fill the store."""
+        if self._is_unsure:
+            there = self._store.manifest()
+            if there is not None and there.session == self._session:
+                self._pushed = there
+            self._is_unsure = False
+        next_one = {part.object for parts in self._files.values() for part in parts}
+        self._remove(self._garbage - self._pushed.objects - next_one)
+
+    def _put_new(self) -> None:
+        """Files that are new or have changed since they were put; those that are gone are forgotten."""
+        sizes = self._sizes()
+        with ExitStack() as opened:
+            new: dict[str, tuple[IO[bytes], tuple[int, ...]]] = {}
+            names = self._names()
+            for name in names:
+                # All are opened before the first is put: a checkpoint may be removed meanwhile.
+                with suppress(FileNotFoundError):
+                    file: IO[bytes] = opened.enter_context((self.folder / name).open("rb"))
+                    signature = _signature(os.fstat(file.fileno()))
+                    if name in sizes or self._signatures.get(name) != signature:
+                        new[name] = file, signature
+            for name, (file, signature) in new.items():
+                self._files[name] = (
+                    self._grown(file, self._files.get(name, ()), sizes[name]) if name in sizes else (self._put(file),)
+                )
+                self._signatures[name] = signature
+        for gone in self._files.keys() - set(names):
+            del self._files[gone], self._signatures[gone]
 
     def _remove(self, objects: set[str]) -> None:
         for name in objects:
@@ -205,16 +234,20 @@ class Mirror:
         return (*parts, self._put(file, size - start))
 
     def _put(self, file: IO[bytes], limit: int | None = None) -> Part:
-        """What stands in the file from here on, as an object."""
+        """What stands in the file from here on, as an object; nothing stays of one that could not be put whole."""
         name = f"{self._session}/{self._number}"
         self._number += 1
         self._garbage.add(name)
         hasher, num_bytes = hashlib.sha256(), 0
-        with self._store.open_new(f"{OBJECTS}/{name}") as written:
-            while chunk := file.read(CHUNK_BYTES if limit is None else min(CHUNK_BYTES, limit - num_bytes)):
-                written.write(chunk)
-                hasher.update(chunk)
-                num_bytes += len(chunk)
+        try:
+            with self._store.open_new(f"{OBJECTS}/{name}") as written:
+                while chunk := file.read(CHUNK_BYTES if limit is None else min(CHUNK_BYTES, limit - num_bytes)):
+                    written.write(chunk)
+                    hasher.update(chunk)
+                    num_bytes += len(chunk)
+        except BaseException:
+            self._remove({name})
+            raise
         return Part(object=name, num_bytes=num_bytes, sha256=hasher.hexdigest())
 
 

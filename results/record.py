@@ -91,7 +91,7 @@ class TrialResult:
         params: trainable parameters.
         macs: multiply-adds of one image's forward pass at the train size.
         seconds: wall seconds of the trial on its worker.
-        device_seconds: `seconds` times the devices held: what a budget of device time counts.
+        device_seconds: `seconds` times the GPUs held, or where none were, the processors.
         started_s, ended_s: seconds on the run's budget clock.
         worker: host and process that ran it.
         device: name of the device that it ran on.

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import replace
 from importlib import import_module
@@ -212,6 +212,34 @@ def _unforeseen(error: Exception, *, as_json: bool) -> int:
     return _complain(f"{type(error).__name__}: {error}", as_json=as_json, code=FAILED)
 
 
+class _Unbreakable:
+    """stderr, whose reader may go and whose disk may fill up: from then on nothing is said there, and what is done goes
+    on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return int(self._tried(lambda: self._stream.write(text)) or 0)
+
+    def flush(self) -> None:
+        self._tried(self._stream.flush)
+
+    def _tried(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except OSError:
+            _silence(self._stream)
+
+
+def _silence(stream: Any) -> None:
+    """What it could not take is not tried again, by Python at exit above all."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -225,6 +253,11 @@ def main(args: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    with redirect_stderr(_Unbreakable(sys.stderr)):
+        return _main(args)
+
+
+def _main(args: Sequence[str]) -> int:
     try:
         if not args or args[0] in ("-h", "--help", "help"):
             print(_usage())
@@ -244,8 +277,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return code
     except OSError as error:
         # The reader has gone (`nas pareto RUN | head`), of which nothing is said, or the disk that stdout goes to is
-        # full. Python is kept from saying it again at exit.
+        # full.
         if not isinstance(error, BrokenPipeError):
             print(f"error: standard output: {error.strerror or error}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         return FAILED

@@ -3,18 +3,21 @@
 A mailbox is a Ray actor beside the driver. A worker that dies takes nothing with it.
 """
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from nas.train.report import Metrics, Now
 
-__all__ = ["BEGINS", "LAUNCHING", "Mailbox", "StopAsked", "Told", "mailbox_actor"]
+__all__ = ["BEGINS", "LAUNCHING", "LIVES", "Mailbox", "StopAsked", "Told", "beating", "mailbox_actor"]
 
 LAUNCHING = "launching"
 """The concurrency group of `launch`; other methods are called one by one, in the order in which they came."""
 
-BEGINS = "begins"
+BEGINS, LIVES = "begins", "lives"
+BEAT_EVERY_S = 5.0
 STEP_EVERY_S = 0.5
 STOP_EVERY_S = 1.0
 
@@ -73,6 +76,24 @@ class Told:
 
     def evaluated(self, metrics: Metrics) -> None:
         self._mailbox.tell.remote("evaluated", metrics)
+
+
+@contextmanager
+def beating(mailbox: Any) -> Iterator[None]:
+    """Within, the mailbox is told every five seconds that this worker lives."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_EVERY_S):
+            mailbox.tell.remote(LIVES, None)
+
+    heart = threading.Thread(target=beat, daemon=True)
+    heart.start()
+    try:
+        yield
+    finally:
+        over.set()
+        heart.join()
 
 
 class StopAsked:

@@ -5,8 +5,10 @@ has a session of its own, so that signals are the driver's to handle.
 """
 
 import contextlib
+import hashlib
 import logging
 import os
+import platform
 import secrets
 import shutil
 import signal
@@ -28,7 +30,7 @@ from results.durable import first_line
 __all__ = ["Cluster", "Node", "check_address", "ray_session"]
 
 _TEMPORARY_PREFIX = "nas-ray-"
-_LONGEST_PARENT = 24
+_LONGEST_PARENT = 17
 _OBJECT_STORE_BYTES = 128 << 20
 OPEN = (
     "note: this Ray cluster was reached without a token: whoever reaches its ports can run code on its machines; "
@@ -182,16 +184,26 @@ def check_address(address: str) -> None:
 
 
 def _make_scratch() -> Path:
-    """A folder that is this process's; those of drivers that were killed are removed."""
+    """A folder that is this process's; those of drivers that were killed are removed, as far as their numbers say
+    something here: another machine, or a container, may use the same disk."""
     # Ray's sockets lie in it, and the path of a socket may have 107 characters.
     parents = [Path(tempfile.gettempdir()), Path("/tmp")]
     parent = next((parent for parent in parents if len(str(parent)) <= _LONGEST_PARENT), parents[0])
-    for folder in parent.glob(f"{_TEMPORARY_PREFIX}*"):
+    place = _place()
+    for folder in parent.glob(f"{_TEMPORARY_PREFIX}*-{place}-*"):
         pid = folder.name.removeprefix(_TEMPORARY_PREFIX).split("-")[0]
         with contextlib.suppress(OSError):
             if pid.isdigit() and not psutil.pid_exists(int(pid)) and folder.stat().st_uid == os.getuid():
                 shutil.rmtree(folder, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-", dir=parent))
+    return Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-{place}-", dir=parent))
+
+
+def _place() -> str:
+    """Where a process's number is its alone: six hexadecimal digits."""
+    namespace = ""
+    with contextlib.suppress(OSError):
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(f"{platform.node()} {namespace}".encode()).hexdigest()[:6]
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, redirect_stdout
+from contextlib import ExitStack, closing, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from nas.cluster.mailbox import BEGINS, LAUNCHING, StopAsked, Told, mailbox_actor
+from nas.cluster.mailbox import BEGINS, LAUNCHING, LIVES, StopAsked, Told, beating, mailbox_actor
 from nas.cluster.own_ray import EngineError, ends_with_ray
 from nas.cluster.session import Node, ray_session
 from nas.cluster.shared import check_shared
@@ -46,6 +46,7 @@ __all__ = ["train_on_cluster"]
 
 MAX_FAILURES = 5
 WAITING_S = 90.0
+SILENT_S = 60.0
 COLLECTIVE_TIMEOUT_S = 1800
 POLL_S = 0.2
 MAX_REASON = 200
@@ -182,10 +183,14 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
     # Not in a thread of this process: one that still waits for Ray when the session ends would end the process.
     fitting = mailbox.launch.options(concurrency_group=LAUNCHING).remote(launch)
     has_begun, evaluated = False, 0
-    waiting, tell_at = True, time.monotonic() + WAITING_S
+    heard, is_missed = time.monotonic(), False
+    waiting, tell_at = True, heard + WAITING_S
     while True:
         ended, _ = ray.wait([fitting], timeout=0)
-        for what, value in ray.get(mailbox.take.remote()):
+        letters = ray.get(mailbox.take.remote())
+        if letters:
+            heard, is_missed = time.monotonic(), False
+        for what, value in letters:
             if what == ENDED:
                 result: TrainResult = value
                 return result
@@ -196,13 +201,18 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
                     progress.begins()
                 has_begun = True
             elif what in (BEGUN, LOST):
-                waiting, tell_at = what == LOST, time.monotonic() + WAITING_S
+                waiting, tell_at = what == LOST, heard + WAITING_S
                 progress.note(value)
-            elif what != EVALUATED or value.step > evaluated:
+            elif what != LIVES and (what != EVALUATED or value.step > evaluated):
                 getattr(progress, what)(value)
             evaluated = max(evaluated, value.step) if what == EVALUATED else evaluated
         if ended:
             raise EngineError(f"the workers ended before the training did: {ray.get(fitting)}")
+        if not (waiting or is_missed) and time.monotonic() - heard > SILENT_S:
+            is_missed = True
+            progress.note(
+                f"the workers have not been heard of for {SILENT_S:g} s; they are started again where there is room"
+            )
         if waiting and time.monotonic() > tell_at:
             tell_at = math.inf
             found: tuple[dict[str, float], ...] = (ray.available_resources(), ray.cluster_resources())
@@ -212,7 +222,7 @@ def _follow(launch: Callable[[], str], mailbox: Any, stop: StopRequest, progress
                 f"({free:g} of {total:g} processors are free)"
             )
         if stop.asked:
-            if waiting:
+            if waiting or is_missed:
                 raise KeyboardInterrupt  # there is nothing that a checkpoint does not hold
             mailbox.ask_to_stop.remote()
         time.sleep(POLL_S)
@@ -263,7 +273,8 @@ def _train(task: _Task, group: Group) -> TrainResult:
         each = job.recipe.batch_size // group.world
         begun = f"{group.world} workers, {each} images of a step each" if group.world > 1 else "1 worker"
         ray.get(task.mailbox.tell.remote(BEGUN, begun))
-    with closing(feed), TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False) as place:
+    folder = TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False)
+    with closing(feed), folder as place, beating(task.mailbox) if group.is_first else nullcontext():
         return train_in(
             place,
             here,

@@ -61,7 +61,7 @@ class BudgetKeeper:
 
     def __init__(self, budget: Budget, *, devices: float = 1.0, expected_s: float = 0.0) -> None:
         self.budget = budget
-        self._devices = devices
+        self.devices = devices
         self._expected_s = expected_s
         self._longest_s = 0.0
         self._running: dict[int, tuple[float, float | None]] = {}
@@ -84,11 +84,11 @@ class BudgetKeeper:
     def _or_longest(self, expected_s: float | None) -> float:
         return self.expected_s if expected_s is None else expected_s
 
-    def finish(self, index: int, *, seconds: float, device_seconds: float, typical: bool) -> None:
+    def finish(self, index: int, *, seconds: float, typical: bool) -> None:
         """Trial `index` ended. `typical`: it ran its full course, so its length says how long others will take."""
         self._running.pop(index, None)
         self._finished += 1
-        self._device_seconds += device_seconds
+        self._device_seconds += seconds * self.devices
         if typical:
             self._longest_s = max(self._longest_s, seconds)
 
@@ -109,7 +109,7 @@ class BudgetKeeper:
         ahead = sum(
             max(self._or_longest(expected_s), now_s - started_s) for started_s, expected_s in self._running.values()
         )
-        return self._device_seconds + ahead * self._devices
+        return self._device_seconds + ahead * self.devices
 
     def admits(self, now_s: float, expected_s: float | None = None, *, share: float = 1.0) -> bool:
         """Whether one more trial, started now, is expected to end within that share of the budget; `expected_s` is what
@@ -120,7 +120,7 @@ class BudgetKeeper:
             case "wall":
                 needed = self._or_longest(expected_s)
             case "gpu" | "cpu":
-                needed = self._or_longest(expected_s) * self._devices
+                needed = self._or_longest(expected_s) * self.devices
         return self._committed(now_s) + needed <= self._part(share)
 
     def _part(self, share: float) -> float:
@@ -138,7 +138,7 @@ class BudgetKeeper:
             case "wall":
                 fit = min(left, part) / seconds * at_once
             case "gpu" | "cpu":
-                fit = min(left, part) / (seconds * self._devices)
+                fit = min(left, part) / (seconds * self.devices)
         return max(0, int(fit))
 
     def left(self, now_s: float) -> float:
@@ -150,5 +150,5 @@ class BudgetKeeper:
                 spent = now_s
             case "gpu" | "cpu":
                 running = sum(now_s - started_s for started_s, _ in self._running.values())
-                spent = self._device_seconds + running * self._devices
+                spent = self._device_seconds + running * self.devices
         return max(0.0, self.budget.amount - spent)

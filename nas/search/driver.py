@@ -90,8 +90,8 @@ class Driver:
         self._task = plan.trial(task, plan.weights)
         self._forecast = Forecast()
         budget = Budget.parse(plan.config.budget)
-        devices = {"gpu": resources.gpus, "cpu": float(resources.cpus)}.get(budget.kind, 1.0)
-        self._keeper = BudgetKeeper(budget, devices=devices)
+        counted = {"gpu": resources.gpus, "cpu": float(resources.cpus)}.get(budget.kind, 1.0)
+        self._keeper = BudgetKeeper(budget, devices=counted)
         self._loop = SearchLoop(
             sampler=plan.sampler(self._forecast),
             space=plan.space,
@@ -101,7 +101,7 @@ class Driver:
             image_size=plan.image_size,
             seed=plan.training_seed,
             max_running=resources.workers,
-            devices=devices,
+            devices=resources.gpus or float(resources.cpus),
             now_s=self._now_s,
             on_finished=self._on_finished,
             forecast=self._forecast,

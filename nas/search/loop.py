@@ -65,7 +65,7 @@ class SearchLoop:
     Args:
         now_s: the run's budget clock, in seconds; goes on where an interrupted session stopped.
         max_running: trials at once; may change.
-        devices: how many of the budget's devices a trial holds.
+        devices: how many GPUs a trial holds, or where it holds none, processors.
         on_finished: called with each record, after it is on the disk.
         forecast: what is known of candidates beforehand; told of every record.
         confirming: how much of the budget is for training the best networks anew.
@@ -130,7 +130,6 @@ class SearchLoop:
         self.keeper.finish(
             trial.index,
             seconds=trial.seconds,
-            device_seconds=trial.device_seconds,
             typical=trial.ok and trial.weights is self._weights,
         )
 
@@ -143,7 +142,7 @@ class SearchLoop:
         """
         self._alone_s = seconds
         at_once, budget = self.max_running, self.keeper.budget
-        each = {"trials": 1.0, "wall": seconds / at_once}.get(budget.kind, seconds * self._devices)
+        each = {"trials": 1.0, "wall": seconds / at_once}.get(budget.kind, seconds * self.keeper.devices)
         needed = self._confirming.num_alone * each / budget.amount
         self._share = 1 - min(needed, MAX_SHARE_ALONE)
         return needed

@@ -81,7 +81,8 @@ class LoopSearcher(Searcher):
 
     def tick(self) -> bool:
         """To be called in each of Tune's steps too, since Tune asks for no trial while one waits for a machine; whether
-        the experiment must end with what runs or waits to run: the probe of a search that is stopped, too."""
+        the experiment must end with what runs or waits to run: where no machine is left, or the loop is over, a probe
+        or a warm-up."""
         try:
             self._on_tick()
             if self.error is None:
@@ -91,7 +92,7 @@ class LoopSearcher(Searcher):
                 self._settle()
         except Exception as error:
             self.error = self.error or error
-        return isinstance(self.error, NoMachine) or (self._probe_call is not None and self._loop.over)
+        return isinstance(self.error, NoMachine | ProbeFailed) or self._loop.over
 
     def _suggest(self, trial_id: str) -> Any:
         if self.error is not None or self._loop.over:

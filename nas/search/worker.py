@@ -18,7 +18,7 @@ from results import TrialStatus
 __all__ = ["TrialCall", "WarmUp", "run_call"]
 
 _MEMORY_SHARE = 0.9
-_WARM_UP_DEADLINE_S = 120.0
+_EMPTY_CALL_DEADLINE_S = 120.0
 
 _STATUS = {
     "out_of_memory": TrialStatus.OUT_OF_MEMORY,
@@ -53,7 +53,7 @@ def run_call(call: TrialCall | WarmUp, *, share_of_node: float) -> dict[str, Any
     Returns `index`, `seconds`, `worker`, `status`, `reason`, and `value` (Evaluation or Probe, or None); of a
     warm-up `seconds` alone."""
     if isinstance(call, WarmUp):
-        run_in_child(f"{__name__}:_nothing", deadline_s=_WARM_UP_DEADLINE_S, preload=_preload(call.evaluator))
+        run_in_child(f"{__name__}:_nothing", deadline_s=_EMPTY_CALL_DEADLINE_S, preload=_preload(call.evaluator))
         return {"seconds": 0.0}
     start = time.perf_counter()
     memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE * share_of_node)

@@ -42,7 +42,8 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, step: int, state: Mapping[str, Any], *, best_step: int | None) -> None:
-        """Write the state after `step` steps, then remove what is neither among the last two nor of `best_step`.
+        """Write the state after `step` steps, then remove what is neither among the last two nor of `best_step`; later
+        ones too, which were damaged and are done again.
 
         Raises:
             RunWriteError: where the disk does not take it; the checkpoints before are then still there.
@@ -56,7 +57,7 @@ class Checkpoints:
             below = error.__context__
             reason = below.strerror if isinstance(below, OSError) else first_line(error)
             raise RunWriteError(f"{path}: could not be written: {reason}") from error
-        kept = {*self.steps()[-KEEP:], best_step}
+        kept = {*[saved for saved in self.steps() if saved <= step][-KEEP:], best_step}
         for old in self.steps():
             if old not in kept:
                 self.path(old).unlink(missing_ok=True)

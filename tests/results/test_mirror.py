@@ -1,6 +1,7 @@
 """A run's mirror on an object store: at each moment a run, whatever the store and others do to it."""
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 import results.mirror
 from results import Objective, Run, RunError, RunWriter, TrialResult, load
 from results.fetched import fetch, fetch_to_cache
+from results.lock import lock_folder, unlock_folder
 from results.mirror import Mirror
 from results.objects import Manifest, ObjectStore
 
@@ -162,6 +164,92 @@ def test_a_store_that_fails_for_a_while_is_told_once_and_then_complete(
         f"note: {url} is reached again, and complete",
     ]
     assert [each.index for each in load(url).trials] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_command_that_is_refused_takes_the_mirror_from_none(
+    url: str, here: Path, trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    """It began before the other one had the lock."""
+    notes, refused = list[str](), Mirror(here, url, note=print)
+    with writing(here, url, notes) as writer:
+        monkeypatch.setattr(results.mirror, "holds_lock", lambda folder: False)
+        if ended:
+            with refused:
+                pass
+        else:
+            refused._push(last=False)
+        monkeypatch.undo()
+        add(writer, trial(0))
+    assert notes == []
+    assert len(load(url).trials) == 1
+
+
+@pytest.mark.parametrize("what", ["manifest.json", "trials.jsonl"])
+def test_what_cannot_be_put_whole_does_not_fill_the_store(
+    here: Path, trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    url, fails = f"file://{tmp_path}/store/run", True
+    mirror = Mirror(here, url, note=print)
+    with RunWriter.create(here, config={}, objective=Objective(reference_params=2000)) as writer:
+        mirror.of_lines(lambda: writer.sizes)
+        put, put_manifest = Mirror._put, ObjectStore.put_manifest
+
+        def put_half(self: Mirror, file: Any, limit: int | None = None) -> Any:
+            if fails and file.name.endswith(what):
+                file = Half(file)
+            return put(self, file, limit)
+
+        def put_none(self: ObjectStore, manifest: Manifest) -> None:
+            put_manifest(self, manifest)
+            if fails and what == "manifest.json":
+                raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Mirror, "_put", put_half)
+        monkeypatch.setattr(ObjectStore, "put_manifest", put_none)
+        sizes = []
+        for index in range(6):
+            add(writer, trial(index))
+            (here / "model.safetensors").write_bytes(b"0" * 1000 * (index + 1))
+            with pytest.raises(OSError, match="No space"):
+                mirror._push(last=False)
+            sizes.append(len(ObjectStore(url).objects()))
+        assert max(sizes) <= 2 * len(list(here.iterdir())), sizes
+        fails = False
+        mirror._push(last=True)
+    manifest = ObjectStore(url).manifest()
+    assert manifest is not None
+    assert ObjectStore(url).objects() == manifest.objects
+    assert len(load(url).trials) == 6
+
+
+class Half:
+    """A file of which the disk takes no more than ten bytes."""
+
+    def __init__(self, file: Any) -> None:
+        self._parts = iter([file.read(10)])
+
+    def read(self, size: int) -> bytes:
+        for part in self._parts:
+            return bytes(part)
+        raise OSError(28, "No space left on device")
+
+
+def test_what_a_killed_fetch_left_goes(here: Path, trial: MakeTrial, tmp_path: Path) -> None:
+    url, there = f"file://{tmp_path}/store/run", tmp_path / "there"
+    with writing(here, url, []) as writer:
+        add(writer, trial(0))
+    left, runs, new = (there / f".fetched-{name}" for name in ("left", "runs", "new"))
+    for folder in (left, runs, new):
+        (folder / "checkpoints").mkdir(parents=True)
+        if folder is not new:
+            os.utime(folder, (0, 0))
+    lock = lock_folder(runs)
+    os.utime(runs, (0, 0))
+    fetch(url, there / "run")
+    unlock_folder(runs, lock)
+    assert [folder.exists() for folder in (left, runs, new)] == [False, True, True]
+    RunWriter.resume(there / "run").close()
 
 
 @pytest.mark.parametrize("then", ["it goes on", "it ends"])

@@ -221,3 +221,33 @@ def test_a_closed_or_full_stdout_is_no_traceback(redirect: str, code: int, comma
     assert "Traceback" not in said.stderr
     assert "Exception ignored" not in said.stderr
     assert said.stderr.splitlines() == ["error: standard output: No space left on device"] * code
+
+
+@pytest.mark.parametrize("target", ["2>/dev/full", "2>&1 >/dev/null | true"])
+def test_a_stderr_that_takes_nothing_changes_no_exit_code(target: str, tmp_path: Path) -> None:
+    line = f"{sys.executable} -c '{SAYS_MUCH}' {target}"
+    done = subprocess.run(
+        ["bash", "-c", f"{line}; exit ${{PIPESTATUS[0]}}"], cwd=tmp_path, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "done").exists()
+
+
+SAYS_MUCH = """
+import sys, time
+from pathlib import Path
+from nas.cli import main
+from nas.cli import spaces
+from nas.search.progress import Progress
+
+def run(config):
+    with Progress() as progress:
+        for _ in range(3):
+            progress.note("it goes on")
+            time.sleep(0.1)
+    Path("done").touch()
+    return 0
+
+spaces.run = run
+sys.exit(main(["spaces"]))
+"""

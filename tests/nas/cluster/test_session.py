@@ -43,6 +43,27 @@ def test_a_ray_that_does_not_start_is_told(
     assert not scratch.exists()
 
 
+def test_what_a_killed_driver_left_here_goes_and_what_is_anothers_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that machines or containers share, each counts its processes by itself."""
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    monkeypatch.setattr(session, "_TEMPORARY_PREFIX", f"{tmp_path.name[-9:]}-")
+    folders = [session._make_scratch()]
+    try:
+        monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
+        folders.append(session._make_scratch())
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr("platform.node", lambda: "another machine")
+            folders.append(session._make_scratch())
+        folders.append(session._make_scratch())
+        assert [folder.exists() for folder in folders] == [True, False, True, True]
+        assert len(str(folders[0])) < 48, "the path of a socket in it may have 107 characters"
+    finally:
+        for folder in folders:
+            folder.rmdir() if folder.exists() else None
+
+
 @pytest.mark.parametrize("address", ["local", "local://"])
 def test_a_cluster_is_not_started_by_its_address(address: str) -> None:
     with (

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nas.cluster import EngineError, training
+from nas.cluster.mailbox import LIVES
 from nas.cluster.training import BEGUN, ENDED, FAILED, LOST
 from nas.signals import StopRequest
 from nas.train.report import Silent
@@ -83,8 +84,20 @@ def test_a_stop_while_they_train_is_theirs(follow: Follow) -> None:
 
 
 def test_a_long_wait_is_said_once(follow: Follow) -> None:
-    _, notes = follow(*[[]] * 12, [(BEGUN, "2 workers")], *[[]] * 12, [(LOST, "lost")], *[[]] * 12, [(ENDED, "result")])
+    long, alive = [[]] * 12, [[(LIVES, None)]] * 12
+    _, notes = follow(*long, [(BEGUN, "2 workers")], *alive, [(LOST, "lost")], *long, [(ENDED, "result")])
     wait = (
         "no worker has begun for 90 s: they are starting, or wait for others to make room (1 of 4 processors are free)"
     )
     assert notes == [wait, "2 workers", "lost", wait]
+
+
+def test_workers_that_are_not_heard_of_are_missed_and_a_stop_waits_for_none(follow: Follow) -> None:
+    missed = "the workers have not been heard of for 60 s; they are started again where there is room"
+    begun, silent, alive = [[(BEGUN, "2 workers")]], [[]] * 12, [[(LIVES, None)]]
+    _, notes = follow(*begun, *silent, *alive, *silent, [(ENDED, "result")])
+    assert notes == ["2 workers", missed, missed]
+    found, notes = follow(*begun, *silent, stop_at=10)
+    assert (type(found), notes) == (KeyboardInterrupt, ["2 workers", missed])
+    found, _ = follow(*begun, *silent, *alive, [], [(ENDED, "result")], stop_at=13)
+    assert found == "result"

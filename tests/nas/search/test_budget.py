@@ -110,7 +110,7 @@ def test_trials_are_counted() -> None:
     assert (keeper.running, keeper.admits(0)) == (2, False)
     keeper.forget(1)
     assert keeper.admits(0)
-    keeper.finish(0, seconds=5, device_seconds=5, typical=False)
+    keeper.finish(0, seconds=5, typical=False)
     assert (keeper.running, keeper.left(9)) == (0, 1)
 
 
@@ -119,10 +119,10 @@ def test_a_trial_is_expected_to_take_as_long_as_the_longest() -> None:
     assert (keeper.expected_s, keeper.admits(70), keeper.admits(71)) == (30, True, False)
     keeper.expect(40)
     assert (keeper.expected_s, keeper.admits(61)) == (40, False)
-    keeper.finish(0, seconds=90, device_seconds=90, typical=False)
+    keeper.finish(0, seconds=90, typical=False)
     assert keeper.expected_s == 40, "a trial that failed says nothing of the others"
-    keeper.finish(1, seconds=10, device_seconds=10, typical=True)
-    keeper.finish(2, seconds=5, device_seconds=5, typical=True)
+    keeper.finish(1, seconds=10, typical=True)
+    keeper.finish(2, seconds=5, typical=True)
     assert (keeper.expected_s, keeper.admits(90), keeper.admits(90.5)) == (10, True, False)
     assert (keeper.left(30), keeper.left(200)) == (70, 0)
 
@@ -135,10 +135,10 @@ def test_device_time_counts_what_runs_and_what_it_is_still_expected_to_take() ->
     assert keeper.admits(5), "60 of 100 with one more"
     assert keeper.admits(15), "30 each so far, 20 for one more: 80"
     assert not keeper.admits(21), "42 each so far, 20 for one more"
-    keeper.finish(0, seconds=21, device_seconds=42, typical=True)
+    keeper.finish(0, seconds=21, typical=True)
     assert keeper.left(21) == 100 - 42 - 42
     assert not keeper.admits(21)
-    keeper.finish(1, seconds=3, device_seconds=6, typical=False)
+    keeper.finish(1, seconds=3, typical=False)
     assert keeper.left(1e6) == 52, "no time is spent while nothing runs"
     assert keeper.admits(1e6)
 
@@ -146,18 +146,18 @@ def test_device_time_counts_what_runs_and_what_it_is_still_expected_to_take() ->
 def test_earlier_trials_of_a_resumed_run_are_counted() -> None:
     keeper = BudgetKeeper(Budget.parse("10cpu-s"))
     for index in range(3):
-        keeper.finish(index, seconds=2, device_seconds=2, typical=True)
+        keeper.finish(index, seconds=2, typical=True)
     assert (keeper.left(0), keeper.expected_s, keeper.running) == (4, 2, 0)
     keeper = BudgetKeeper(Budget.parse("4"))
     for index in range(4):
-        keeper.finish(index, seconds=2, device_seconds=2, typical=True)
+        keeper.finish(index, seconds=2, typical=True)
     assert not keeper.admits(0)
 
 
 def test_a_share_of_a_budget_admits_less() -> None:
     keeper = BudgetKeeper(Budget.parse("10"))
     for index in range(3):
-        keeper.finish(index, seconds=1, device_seconds=1, typical=True)
+        keeper.finish(index, seconds=1, typical=True)
     assert [keeper.admits(0, share=share) for share in (0.3, 0.39, 0.4, 1.0)] == [False, False, True, True]
     keeper = BudgetKeeper(Budget.parse("100s"), expected_s=10)
     assert [keeper.admits(now_s, share=0.8) for now_s in (70, 70.1)] == [True, False]
@@ -199,12 +199,12 @@ def test_room_is_how_many_trials_of_a_length_fit(budget: str, now_s: float, shar
 def test_what_is_spent_or_runs_leaves_less_room() -> None:
     keeper = BudgetKeeper(Budget.parse("100cpu-s"), expected_s=10)
     keeper.start(0, 0)
-    keeper.finish(1, seconds=70, device_seconds=70, typical=False)
+    keeper.finish(1, seconds=70, typical=False)
     assert keeper.room(5, 5.0, at_once=1, share=0.5) == 4
     keeper = BudgetKeeper(Budget.parse("10"))
     for index in range(6):
         keeper.start(index, 0)
-        keeper.finish(index, seconds=1, device_seconds=1, typical=True)
+        keeper.finish(index, seconds=1, typical=True)
     keeper.start(6, 0)
     assert keeper.room(0, 1.0, at_once=1, share=0.5) == 3
     assert keeper.room(0, 1.0, at_once=1, share=0.2) == 2
@@ -236,7 +236,7 @@ def simulate(keeper: BudgetKeeper, lengths: list[tuple[float, bool]], workers: i
             return started
         now_s, index = heapq.heappop(running)
         seconds, typical = lengths[index]
-        keeper.finish(index, seconds=seconds, device_seconds=seconds * devices, typical=typical)
+        keeper.finish(index, seconds=seconds, typical=typical)
 
 
 LENGTHS = st.lists(st.tuples(st.floats(0.1, 50), st.booleans()), min_size=1, max_size=40)

@@ -122,6 +122,13 @@ def test_spent_device_time_counts_after_a_resume(session: Begin, ok: Ok) -> None
     assert [candidate.index for candidate in resumed.started] == [5, 6, 7]
 
 
+def test_a_budget_of_another_kind_counts_what_was_spent_before_it(session: Begin, ok: Ok) -> None:
+    session(budget="10s", devices=2).run(ok)
+    assert session(budget="28cpu-s", devices=2).loop.keeper.left(0) == 28 - 5 * 2 * 2
+    assert session(budget="28gpu-s", devices=0.25).loop.keeper.left(0) == 28 - 5 * 2 * 0.25
+    assert session(budget="8", devices=2).loop.keeper.left(0) == 3
+
+
 def test_what_the_machines_lost_is_run_again(session: Begin, ok: Ok) -> None:
     running = session(budget="6", workers=2)
     running.start_all(lambda index: 1.0)

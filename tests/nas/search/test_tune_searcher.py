@@ -163,6 +163,20 @@ def test_the_other_workers_warm_up_beside_the_probe_and_are_on_no_record(session
     assert (searcher.tick(), searcher.error, begun.writer.trials) == (False, None, [])
 
 
+def test_a_warm_up_that_hangs_is_not_waited_for(session: Begin) -> None:
+    begun = session(workers=2, budget="1")
+    searcher = searcher_of(begun, machines=Alive("first", "second"), probe=True)
+    for name in ("one", "two"):
+        searcher.suggest(name)
+    searcher.on_trial_complete("one", {"value": PROBED})
+    searcher.suggest("three")
+    assert searcher.suggest("four") is None
+    assert not searcher.tick()
+    searcher.on_trial_complete("three", FAILED)
+    assert searcher.suggest("four") == LoopSearcher.FINISHED
+    assert searcher.tick()
+
+
 @pytest.mark.parametrize("result", [{}, None])
 def test_a_probe_is_not_waited_for_where_the_user_stops(session: Begin, result: dict[str, Any] | None) -> None:
     begun = session()

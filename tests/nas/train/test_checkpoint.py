@@ -62,6 +62,18 @@ def test_another_steps_file_is_passed_over(tmp_path: Path) -> None:
     assert "step-9.pt: is damaged and passed over: its format is 1 and its step 1" in notes[0]
 
 
+def test_a_damaged_one_is_not_kept_in_the_place_of_a_sound_one(tmp_path: Path) -> None:
+    found = Checkpoints(tmp_path)
+    for step in (100, 200):
+        found.save(step, {}, best_step=None)
+    (tmp_path / "step-200.pt").write_bytes(b"rotten")
+    state, _ = found.latest()
+    assert state is not None
+    assert state["step"] == 100
+    found.save(150, {}, best_step=None)
+    assert found.steps() == [100, 150]
+
+
 def test_what_a_killed_writer_left_goes(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, {}, best_step=None)
