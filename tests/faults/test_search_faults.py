@@ -190,7 +190,12 @@ def test_a_search_killed_while_it_confirms_confirms_the_rest(search: Start, tmp_
 
 
 @pytest.mark.parametrize(
-    ("number", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False)]
+    ("number", "to_group"),
+    [
+        (signal.SIGINT, True),
+        (signal.SIGTERM, True),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.long),
+    ],
 )
 def test_one_signal_finishes_what_runs_and_a_larger_budget_goes_on(
     search: Start, tmp_path: Path, undisturbed: list[tuple[Any, ...]], number: signal.Signals, to_group: bool

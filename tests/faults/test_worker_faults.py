@@ -119,6 +119,7 @@ def test_a_killed_worker_changes_nothing(cache: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_a_lost_ray_is_told_and_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(TRAINED.to_json())
     with training(tmp_path, cache, "--out", "lost", "--json") as process:
