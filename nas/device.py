@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
+from nas.container import cpu_quota
 from results.provenance import cpu_name
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "held_bytes",
     "keep_freed_memory",
     "num_processors",
+    "num_visible_processors",
     "set_up_process",
     "synchronize",
 ]
@@ -41,9 +43,15 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
 
-def num_processors() -> int:
-    """Those that this process may use."""
+def num_visible_processors() -> int:
+    """Those that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def num_processors() -> int:
+    """Those whose time it may use: a container may be given less than it sees."""
+    visible, quota = num_visible_processors(), cpu_quota()
+    return visible if quota is None else max(1, min(visible, int(quota)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-import psutil
-
 from nas.cli.console import Failed
+from nas.container import memory
 from nas.isolate import run_in_child
 from nas.measure import Conditions
 from nas.measure.report import Setting
@@ -18,7 +17,7 @@ SHORT_DEADLINE_S, CALIBRATION_DEADLINE_S = 300.0, 7200.0
 
 def memory_bytes() -> int:
     """What a child may hold."""
-    return int(psutil.virtual_memory().total * MEMORY_SHARE)
+    return int(memory().total * MEMORY_SHARE)
 
 
 def ask_child(what: str, call: str, *arguments: Any, deadline_s: float) -> Any:

@@ -109,24 +109,14 @@ def _libraries() -> Iterator[Check]:
         yield Check(name="gpu", status="ok", value="none: everything runs on the CPU")
 
 
-def _cgroup_number(*paths: str) -> int | None:
-    for path in paths:
-        try:
-            return int(Path(path).read_text(encoding="ascii").split()[0])
-        except (OSError, ValueError, IndexError):
-            continue
-    return None
-
-
 def _processor() -> Iterator[Check]:
-    from nas.device import num_processors
+    from nas.container import cpu_quota
+    from nas.device import num_visible_processors
     from results.provenance import cpu_name
 
-    visible = num_processors()
-    quota = _cgroup_number("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+    visible, allowed = num_visible_processors(), cpu_quota()
     value = f"{cpu_name()}, {visible} visible"
-    allowed = quota / 100_000 if quota is not None and quota > 0 else visible
-    if allowed < visible:
+    if allowed is not None and allowed < visible:
         advice = f"start the search with no more than {max(1, int(allowed))} workers: the container may use no more"
         yield Check(name="cpu", status="warning", value=f"{value}, {allowed:g} allowed", advice=advice)
     else:
@@ -134,12 +124,9 @@ def _processor() -> Iterator[Check]:
 
 
 def _memory() -> Iterator[Check]:
-    import psutil
+    from nas.container import memory
 
-    memory = psutil.virtual_memory()
-    limit = _cgroup_number("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-    total = min(memory.total, limit) if limit else memory.total
-    free = min(memory.available, total)
+    total, free = memory()
     advice = (
         "a search with two workers wants about 2 GiB: close something, or use one worker" if free < 2 * GIB else None
     )

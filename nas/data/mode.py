@@ -4,8 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import psutil
-
+from nas import container
 from nas.data.config import DataMode
 from nas.data.images import ArrayImages
 from nas.data.source import Split
@@ -26,7 +25,7 @@ def choose_mode(found: Survey, sizes: Mapping[Split, int]) -> tuple[DataMode, st
     needed = sum(3 * sizes[split] ** 2 * count for split, count in found.counts.items())
     if all(isinstance(chosen.images, ArrayImages) for chosen in found.splits.values()):
         return "cache", "the images are in memory anyway"
-    memory, disk = psutil.virtual_memory().available, shutil.disk_usage(_existing(cache_folder())).free
+    memory, disk = container.memory().free, shutil.disk_usage(_existing(cache_folder())).free
     fits = needed <= SHARE * min(memory, disk)
     rule = f"{'at most' if fits else 'more than'} half of the free memory ({_gib(memory)}) and disk ({_gib(disk)})"
     return "cache" if fits else "stream", f"decoded, the images take {_gib(needed)}, {rule}"

@@ -9,8 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-import psutil
-
+from nas.container import memory
 from nas.isolate import ChildOutcome, run_in_child
 from nas.search.task import ProbeRequest, TrialTask
 from results import TrialStatus
@@ -56,7 +55,7 @@ def run_call(call: TrialCall | WarmUp, *, share_of_node: float) -> dict[str, Any
         run_in_child(f"{__name__}:_nothing", deadline_s=_EMPTY_CALL_DEADLINE_S, preload=_preload(call.evaluator))
         return {"seconds": 0.0}
     start = time.perf_counter()
-    memory_bytes = int(psutil.virtual_memory().total * _MEMORY_SHARE * share_of_node)
+    memory_bytes = int(memory().total * _MEMORY_SHARE * share_of_node)
     task = replace(call.task, memory_bytes=memory_bytes)
     function, *arguments = ("probe", task, call.probe) if call.probe else ("evaluate", task)
     outcome = run_in_child(

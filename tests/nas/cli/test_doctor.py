@@ -117,7 +117,7 @@ def test_a_home_that_cannot_be_written_is_a_warning(nas: Nas, monkeypatch: pytes
 
 
 def test_a_container_with_fewer_processors_than_it_shows(nas: Nas, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_cgroup_number", lambda *paths: 50_000)
+    monkeypatch.setattr("nas.container.cpu_quota", lambda: 0.5)
     _only(monkeypatch, health._processor)
     (check,) = nas("doctor", "--json").document["checks"]
     assert check["status"] == "warning"

@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional
 
+from nas.container import Memory
 from nas.data import (
     DataConfig,
     DataError,
@@ -248,8 +249,8 @@ def test_what_does_not_fit_is_streamed(make_folder: MakeFolder, monkeypatch: pyt
     sizes = {"train": 100, "holdout": 200, "test": 200}
     needed = 3 * (27 * 100**2 + 9 * 200**2)
     for free, mode, said in ((2 * needed, "cache", "at most half"), (2 * needed - 1, "stream", "more than half")):
-        memory = type("Memory", (), {"available": free})()
-        monkeypatch.setattr("psutil.virtual_memory", lambda memory=memory: memory)
+        memory = Memory(total=4 * needed, free=free)
+        monkeypatch.setattr("nas.container.memory", lambda memory=memory: memory)
         assert choose_mode(found, sizes)[0] == mode
         assert said in choose_mode(found, sizes)[1]
     arrays = ArrayImages(np.zeros((30, 8, 8, 3), np.uint8))
