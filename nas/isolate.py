@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -24,12 +25,14 @@ import psutil
 
 from nas.device_memory import is_out_of_memory, private_bytes
 
-__all__ = ["ChildOutcome", "main_module_hidden", "run_in_child"]
+__all__ = ["ChildOutcome", "check_room_for_sockets", "main_module_hidden", "run_in_child"]
 
 _PRELOAD = ("nas.search.evaluate", "scipy.stats")
 _GRACE_S = 10.0
 _LOOK_EVERY_S = 0.25
 _STARTING = threading.Lock()
+# A socket's path has 107 at most, of which multiprocessing adds 32.
+_LONGEST_TEMPORARY_FOLDER = 75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,12 @@ def run_in_child(
         memory_bytes: how much memory of its own the child may hold before it is killed; None for no limit. It is
             looked at four times a second, so that a burst can pass it; then the kernel's own killer takes the child.
         preload: modules that the server of this process's children imports when it starts, with the first of them.
+
+    Raises:
+        ValueError: where the temporary folder's path is too long.
+        OSError, EOFError: where no process can be started.
     """
+    check_room_for_sockets()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     receiver, sender = context.Pipe(duplex=False)
@@ -83,6 +91,16 @@ def run_in_child(
         receiver.close()
         child.kill()
         child.join()
+
+
+def check_room_for_sockets() -> None:
+    """Raise ValueError where the temporary folder's path is too long for the sockets by which processes are started."""
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) > _LONGEST_TEMPORARY_FOLDER:
+        raise ValueError(
+            f"the temporary folder's path (TMPDIR) must have at most {_LONGEST_TEMPORARY_FOLDER} bytes, as sockets lie "
+            f"there, got {folder}"
+        )
 
 
 @contextlib.contextmanager

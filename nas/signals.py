@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-__all__ = ["STOPPING", "StopRequest", "handling", "held_back", "stop_request"]
+__all__ = ["STOPPING", "StopRequest", "handling", "held_back", "ignoring", "stop_request"]
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -34,6 +34,11 @@ def handling(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ignoring() -> contextlib.AbstractContextManager[None]:
+    """What asks a command to end is ignored for a while: it is ending."""
+    return handling(dict.fromkeys(STOPPING, signal.SIG_IGN))
 
 
 def _without_terminal(handler: Callable[[int, FrameType | None], Any]) -> Handler:

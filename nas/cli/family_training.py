@@ -5,6 +5,7 @@ The run's config.json holds the options that all members are trained with; each 
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -179,7 +180,11 @@ def train_family(config: Config) -> tuple[Path, list[Trained]]:
         job, _ = new_job(own)
         if number == 1:
             _begin(folder, _Record.of(config, found.folder), members)
-        result = train_job(job, place, own, resumed_by=folder)
+        try:
+            result = train_job(job, place, own, resumed_by=folder)
+        except ValueError:
+            _take_back(folder, members)
+            raise
         trained.append(Trained(member=member, folder=place, result=result))
     return folder, trained
 
@@ -199,6 +204,14 @@ def _begin(folder: Path, record: _Record, members: Sequence[Member]) -> None:
         raise RunError(f"{folder}: must be a new or an empty folder, but holds {others[0]!r}")
     make_folder(folder)
     write_atomically(folder / CONFIG, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
+
+
+def _take_back(folder: Path, members: Sequence[Member]) -> None:
+    """Leave no run of a command that was refused before any member's training had begun."""
+    if not any((folder / _run_name(member) / CONFIG).exists() for member in members):
+        (folder / CONFIG).unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _read(folder: Path) -> _Record | None:

@@ -270,7 +270,10 @@ def _main(args: Sequence[str]) -> int:
         elif (found := _find(args)) is not None:
             # SIGTERM is as good as Ctrl-C: it ends a command with 130, wherever it stands.
             with handling(dict.fromkeys(STOPPING, _interrupt)):
-                code = _guarded(*found)
+                try:
+                    code = _guarded(*found)
+                except KeyboardInterrupt:  # while it said how it had ended
+                    code = INTERRUPTED
         else:
             code = _unknown(args[0], as_json="--json" in args)
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 the user's cluster answers."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -18,11 +19,12 @@ import psutil
 
 from nas.signals import handling
 
-__all__ = ["EngineError", "end", "ends_with_ray", "processes"]
+__all__ = ["EngineError", "end", "ends_with_ray", "processes", "shut_down"]
 
 _GRACE_S = 5.0
 _LOOK_EVERY_S = 0.5
 _LOOKS_BEFORE_END = 10
+_IGNORE_EVERY_S = 0.0002
 _NEEDED = ("gcs_server", "raylet")
 _ASK_HEAD_EVERY_S = 5.0
 # A head may be restarted. After 60 s without it Ray itself ends the process.
@@ -135,6 +137,30 @@ def processes() -> list[psutil.Process]:
             process = psutil.Process(info.process.pid)
             found += [process, *process.children(recursive=True)]
     return found
+
+
+def shut_down() -> None:
+    """Disconnect, and end a Ray of our own. In the middle of it Ray's C++ lets SIGTERM kill again where it was ignored,
+    and then waits for a second or more: it is ignored again at once."""
+    import ray
+
+    over, ignored = threading.Event(), ctypes.c_void_p(signal.SIG_IGN.value)
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes, libc.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+
+    def ignore() -> None:
+        # Python's own may be called in the main thread alone, which is in Ray's C++.
+        while not over.wait(_IGNORE_EVERY_S):
+            libc.signal(signal.SIGTERM, ignored)
+
+    ignoring = threading.Thread(target=ignore, daemon=True)
+    ignoring.start()
+    try:
+        ray.shutdown()
+    finally:
+        over.set()
+        ignoring.join()
+        libc.signal(signal.SIGTERM, ignored)
 
 
 def end(started: list[psutil.Process]) -> None:

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple, Self
 
 import psutil
 
-from nas.cluster.own_ray import EngineError, end, processes
-from nas.signals import STOPPING, handling
+from nas.cluster.own_ray import EngineError, end, processes, shut_down
+from nas.signals import STOPPING, handling, ignoring
 from results.durable import first_line
 
 __all__ = ["Cluster", "Node", "check_address", "ray_session"]
@@ -142,9 +142,9 @@ def ray_session(address: str | None) -> Iterator[Cluster]:
         is_open = address is not None and os.environ.get("RAY_AUTH_MODE") != "token"
         yield Cluster(scratch=scratch, nodes=nodes, notes=(OPEN,) if is_open else ())
     finally:
-        with handling(dict.fromkeys(STOPPING, signal.SIG_IGN)):
+        with ignoring():
             started = processes()
-            ray.shutdown()
+            shut_down()
             end(started)
         shutil.rmtree(scratch, ignore_errors=True)
 

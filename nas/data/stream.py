@@ -27,7 +27,7 @@ from nas.data.pixels import Crop, bombs_refused, decode_crop, decode_square, fau
 from nas.data.skipped import Fault
 from nas.data.source import Split
 from nas.data.survey import Selection
-from nas.isolate import main_module_hidden
+from nas.isolate import check_room_for_sockets, main_module_hidden
 from nas.signals import held_back
 
 __all__ = [
@@ -179,6 +179,7 @@ class Workers:
         self._running: Generator[Loaded] | None = None
         settings: dict[str, Any] = {}
         if count:
+            check_room_for_sockets()
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["nas.data.stream"])
             settings = {

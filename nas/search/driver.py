@@ -212,6 +212,8 @@ class Driver:
                 alone_steps=plan.alone_steps,
             ),
         )
+        if not self._keeper.left(self._now_s()):
+            self._loop.stop("the budget is used up")
         try:
             run_search(
                 self._loop,

@@ -114,7 +114,7 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     os.environ["RAY_TUNE_CALLBACKS"] = "nas.search.tune_searcher.NoProgress"
     storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     tuner = tune.Tuner(
-        tune.with_resources(_trainable(resources), {"cpu": resources.cpus, "gpu": resources.gpus}),
+        tune.with_resources(_trainable(resources, scratch), {"cpu": resources.cpus, "gpu": resources.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=LatestFirst(resources.workers),
@@ -138,12 +138,15 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     return None
 
 
-def _trainable(resources: Resources) -> Callable[[dict[str, Any]], None]:
+def _trainable(resources: Resources, scratch: Path) -> Callable[[dict[str, Any]], None]:
     """Runs on a worker. Machines may differ, and join later."""
 
     def run(config: dict[str, Any]) -> None:
         from ray import tune
 
+        if scratch.is_dir():
+            # Of this machine: what a worker that is killed leaves goes with it.
+            tempfile.tempdir = str(scratch)
         tune.report(run_call(config["call"], share_of_node=resources.share_of(this_node())))
 
     return run

@@ -10,9 +10,10 @@ from typing import Any
 
 from nas.cluster import Cluster, ray_session
 from nas.device import Compute
+from nas.measure import read_calibration
 from nas.search.budget import Budget
 from nas.search.config import SearchConfig
-from nas.search.driver import Driver, SearchEnd
+from nas.search.driver import CALIBRATION, Driver, SearchEnd
 from nas.search.engine import Resources
 from nas.search.forecast import Forecast
 from nas.search.plan import Plan
@@ -62,6 +63,7 @@ def resume_search(
     run = Run(folder)
     if "validation" in run.config:
         raise RunError(f"{folder}: is a validation: go on with nas validate and the run that it is of")
+    read_calibration(folder / CALIBRATION)  # a damaged one is refused before anything is started
     check_asks(run)
     config, space = recorded(run)
     config = replace(config, **changes).anchored()

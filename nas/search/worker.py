@@ -13,6 +13,7 @@ from nas.container import memory
 from nas.isolate import ChildOutcome, run_in_child
 from nas.search.task import ProbeRequest, TrialTask
 from results import TrialStatus
+from results.durable import first_line
 
 __all__ = ["TrialCall", "WarmUp", "run_call"]
 
@@ -58,13 +59,16 @@ def run_call(call: TrialCall | WarmUp, *, share_of_node: float) -> dict[str, Any
     memory_bytes = int(memory().total * _MEMORY_SHARE * share_of_node)
     task = replace(call.task, memory_bytes=memory_bytes)
     function, *arguments = ("probe", task, call.probe) if call.probe else ("evaluate", task)
-    outcome = run_in_child(
-        f"{call.evaluator}:{function}",
-        *arguments,
-        deadline_s=call.deadline_s,
-        memory_bytes=memory_bytes,
-        preload=_preload(call.evaluator),
-    )
+    try:
+        outcome = run_in_child(
+            f"{call.evaluator}:{function}",
+            *arguments,
+            deadline_s=call.deadline_s,
+            memory_bytes=memory_bytes,
+            preload=_preload(call.evaluator),
+        )
+    except (OSError, ValueError, EOFError) as error:
+        outcome = ChildOutcome(ended="died", reason=f"no process could be started for it: {first_line(error)}")
     return {
         "index": call.index,
         "seconds": time.perf_counter() - start,

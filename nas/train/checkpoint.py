@@ -48,7 +48,10 @@ class Checkpoints:
         Raises:
             RunWriteError: where the disk does not take it; the checkpoints before are then still there.
         """
-        self.folder.mkdir(exist_ok=True)
+        try:
+            self.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunWriteError(f"{self.folder}: could not be made: {error.strerror}") from error
         path = self.path(step)
         try:
             replace_atomically(path, lambda file: torch.save({"format": FORMAT, "step": step, **state}, file))

@@ -120,6 +120,13 @@ def test_a_ctrl_c_is_the_drivers_alone() -> None:
     assert execute("import signal; signal.raise_signal(signal.SIGINT)").ended == "returned"
 
 
+def test_a_temporary_folder_where_no_socket_fits_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ("x" * 80)
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with pytest.raises(ValueError, match=rf"path \(TMPDIR\) must have at most 75 bytes, .* got {folder}"):
+        run_in_child("builtins:abs", -1, deadline_s=60)
+
+
 def test_a_hang_ends_at_the_deadline(tmp_path: Path) -> None:
     start = time.monotonic()
     outcome = execute(sleeper(tmp_path / "pid"), deadline_s=1)

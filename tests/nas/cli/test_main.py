@@ -147,6 +147,15 @@ def test_how_a_command_ends_is_its_exit_code(nas: Nas, command: Callable[[Callab
     assert nas("odd").code == 1
 
 
+def test_a_signal_while_it_says_how_it_ended_is_no_traceback(
+    nas: Nas, command: Callable[[Callable[[], int]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(_run_error)
+    monkeypatch.setattr("nas.cli.console.print_error", lambda text: _raises(KeyboardInterrupt())())
+    said = nas("odd")
+    assert (said.code, said.out, said.err) == (130, "", "")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("odd state"), ValueError("shapes do not match")])
 def test_a_fault_of_ours_or_others_shows_its_trace(
     nas: Nas, command: Callable[[Callable[[], int]], None], error: Exception

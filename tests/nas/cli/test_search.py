@@ -200,3 +200,10 @@ def test_help_names_every_option(nas: Nas) -> None:
         "--address",
     ):
         assert option in ended.out
+
+
+def test_a_damaged_calibration_is_refused_before_anything_is_started(nas: Nas, a_run: Path) -> None:
+    (a_run / "calibration.json").mkdir()
+    said = nas("search", "--resume", "first")
+    assert (said.code, said.out) == (2, "")
+    assert "calibration.json: is no regular file" in said.err

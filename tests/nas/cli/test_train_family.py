@@ -185,4 +185,5 @@ def test_after_too_short_a_budget_a_longer_one_may_follow(nas: Nas, kin: Path, m
     monkeypatch.setattr(budget_module, "time", ticking(0.1))
     said = nas("train", "--family", "kin", "--batch-size", "64", "--budget", "1s")
     assert (said.code, "budget must be longer: it was over while steps at" in said.err) == (2, True)
+    assert not (kin / "trained").exists(), "nothing is left of it"
     assert nas("train", "--family", "kin", *QUICK).code == 0

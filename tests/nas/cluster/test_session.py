@@ -157,3 +157,38 @@ def test_a_users_token_is_used_for_their_cluster(
         os.environ.pop("RAY_AUTH_MODE", None)
     assert mode == ("token" if place else None)
     assert any("without a token" in note for note in cluster.notes) == (place is None)
+
+
+def test_no_signal_ends_a_session_that_is_closing() -> None:
+    """Ray's C++ resets what becomes of SIGTERM."""
+    code = """
+import os, signal, threading, time
+from nas.cluster import ray_session, session
+
+over = threading.Event()
+
+def ask():
+    while not over.wait(0.3):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+asking = threading.Thread(target=ask)
+started, end = session.processes, session.end
+
+def begin():
+    found = started()
+    asking.start()
+    return found
+
+def finish(found):
+    end(found)
+    over.set()
+    asking.join()
+
+session.processes, session.end = begin, finish
+with ray_session(None) as found:
+    print(found.scratch)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert not Path(ended.stdout.strip()).exists()

@@ -53,9 +53,15 @@ def test_the_budget_counts_what_was_spent_before_a_kill(tmp_path: Path, monkeypa
     monkeypatch.setattr(module, "run_search", first)
     session(RunWriter.create(run, config=plan.for_record(), objective=plan.objective()), started=99.5)
     assert began_at == [0.5]
+
+    def over(loop: Any, **options: Any) -> None:
+        assert (loop.over, loop.stop_reason) == (True, "the budget is used up"), "no probe is asked for"
+
     monkeypatch.setattr(module, "run_search", second)
     session(RunWriter.resume(killed), started=now - 4)
     # The one that ended by itself has noted its end.
     monkeypatch.setattr(module, "run_search", lambda loop, **options: None)
     session(RunWriter.resume(run), started=now)
     assert began_at[2] == 33.5
+    monkeypatch.setattr(module, "run_search", over)
+    session(RunWriter.resume(run), started=now - 30)

@@ -67,3 +67,13 @@ def test_a_warm_up_has_imported_what_a_trial_needs(tmp_path: Path, monkeypatch: 
     assert run_call(call_of(None), share_of_node=1.0)["status"] == "ok"
     assert preloaded == [preloaded[1]] * 2
     assert preloaded[0][0] == "an_evaluator"
+
+
+def test_a_trial_for_which_no_process_starts_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> ChildOutcome:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(worker, "run_in_child", refuse)
+    told = run_call(call_of(None), share_of_node=1.0)
+    assert (told["status"], told["value"]) == ("failed", None)
+    assert told["reason"] == "no process could be started for it: [Errno 24] Too many open files"

@@ -80,3 +80,8 @@ def test_what_a_killed_writer_left_goes(tmp_path: Path) -> None:
     (tmp_path / ".step-2.pt.tmp").write_bytes(b"half")
     checkpoints.tidy()
     assert [path.name for path in tmp_path.iterdir()] == ["step-1.pt"]
+
+
+def test_a_run_folder_that_is_gone_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RunWriteError, match="checkpoints: could not be made: No such file or directory"):
+        Checkpoints(tmp_path / "gone" / "checkpoints").save(1, {}, best_step=None)
