@@ -1,5 +1,6 @@
 """A mirrored run fetched into a folder: what its manifest names, checked, and nothing else."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -55,7 +56,7 @@ def fetch(url: str, folder: Path, *, replace: bool = False) -> None:
         RunWriteError: where the disk does not take it.
     """
     if folder.exists() and not replace:
-        raise RunError(f"{folder}: is there already: go on with --resume {folder}, or choose another name with --out")
+        raise RunError(_there(folder))
     store = ObjectStore(url)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -76,10 +77,16 @@ def fetch(url: str, folder: Path, *, replace: bool = False) -> None:
             new.rename(folder)
         sync_folder(folder.parent)
     except OSError as error:
+        if not replace and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise RunError(_there(folder)) from None  # another was faster
         raise RunWriteError(f"{folder}: could not be written: {error.strerror or error}") from error
     finally:
         lock.release()
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _there(folder: Path) -> str:
+    return f"{folder}: is there already: go on with --resume {folder}, or choose another name with --out"
 
 
 def _remove_left(parent: Path) -> None:

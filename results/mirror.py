@@ -9,7 +9,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -60,7 +60,7 @@ class Mirror:
             there = self._store.manifest()
             if there is not None:
                 self._check_same(there)
-            self._put(io.BytesIO(b"\n"))
+            self._remove({self._put(io.BytesIO(b"\n")).object})
         except RunError:
             raise
         except Exception as error:  # of whatever library the store has
@@ -88,6 +88,11 @@ class Mirror:
             path = self.folder / name
             if there.num_bytes(name) > (path.stat().st_size if path.exists() else 0):
                 raise RunError(f"{self.url}: is ahead of {self.folder}: go on with it by --resume {self.url}")
+        if not _begins_with(self.folder / TRIALS, there.files.get(TRIALS, ())):
+            raise RunError(
+                f"{self.url}: holds trials that {self.folder} does not, which went another way: go on with it by "
+                f"--resume {self.url}, or choose another URL"
+            )
 
     def of_lines(self, sizes: Callable[[], Sizes]) -> Self:
         """The same, told how many bytes of the files of lines are the run, of one moment; other files are whole."""
@@ -249,6 +254,21 @@ class Mirror:
             self._remove({name})
             raise
         return Part(object=name, num_bytes=num_bytes, sha256=hasher.hexdigest())
+
+
+def _begins_with(path: Path, parts: Iterable[Part]) -> bool:
+    """Whether the file's first bytes are these parts."""
+    if not path.exists():
+        return not tuple(parts)
+    with path.open("rb") as file:
+        for part in parts:
+            hasher, left = hashlib.sha256(), part.num_bytes
+            while left and (chunk := file.read(min(CHUNK_BYTES, left))):
+                hasher.update(chunk)
+                left -= len(chunk)
+            if hasher.hexdigest() != part.sha256:
+                return False
+    return True
 
 
 def _run_id(folder: Path) -> str:

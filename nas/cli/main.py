@@ -247,6 +247,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run `nas` with `args` (None: the process's own) and return its exit code."""
     args = list(sys.argv[1:] if args is None else args)
+    # Else a file of a run's would have the number of a stream that is closed, and libraries would write into it.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
     # A closed stream (`nas ... >&-`) is None: what is said goes nowhere.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115

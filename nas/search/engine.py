@@ -5,6 +5,7 @@ Ray's own stores (its result folders, its experiment state) are never read: the 
 
 import contextlib
 import io
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -112,6 +113,8 @@ def _fit(searcher: "LoopSearcher", resources: Resources, scratch: Path) -> str |
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
     # As an argument it would have Ray import each tracker that is installed.
     os.environ["RAY_TUNE_CALLBACKS"] = "nas.search.tune_searcher.NoProgress"
+    # It says again which trials failed: each is a row with its reason.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     storage = tempfile.mkdtemp(prefix="tune-", dir=scratch)
     tuner = tune.Tuner(
         tune.with_resources(_trainable(resources, scratch), {"cpu": resources.cpus, "gpu": resources.gpus}),

@@ -39,7 +39,8 @@ class LoopSearcher(Searcher):
     when the search has ended and its confirmation begins.
 
     A trial, or the probe, whose worker died is run again where a machine has left since it was sent; else it has
-    failed, which is known at once where there is one machine, and after `LOST_WITHIN_S` where there are more.
+    failed (the probe when that happens twice), which is known at once where there is one machine, and after
+    `LOST_WITHIN_S` where there are more.
 
     Tune swallows or prints what a searcher raises; so the first error is kept in `error`, and the experiment ended.
     """
@@ -61,6 +62,7 @@ class LoopSearcher(Searcher):
         self._make_call = make_call
         self._probe_call = probe_call
         self._must_probe = probe_call is not None
+        self._has_probed_again = False
         self._to_warm_up = 0
         self._on_probe = on_probe
         self._on_failure = on_failure
@@ -163,8 +165,10 @@ class LoopSearcher(Searcher):
                 self._loop.run_again(sent.number)
             elif sent.number is not None:
                 self._loop.finish(sent.number, Finished(status=TrialStatus.FAILED, reason=_DIED))
-            elif has_left:
+            elif has_left or not self._has_probed_again:
+                # Once where no machine left: a worker may be killed for what others do.
                 self._must_probe = True
+                self._has_probed_again = self._has_probed_again or not has_left
             else:
                 raise ProbeFailed(_DIED)
 

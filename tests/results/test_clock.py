@@ -29,7 +29,13 @@ def test_the_clock_stands_at_its_note_or_where_the_last_trial_ended(new_run: New
     "content",
     [
         *(b"", b"{", b"[]", b"7", b'{"elapsed_s": null}', b'{"elapsed_s": -1}', b'{"elapsed_s": NaN}'),
-        *(b'{"elapsed_s": "x"}', b'{"elapsed_s": 1e999}', b'{"elapsed_s": 1%s}' % (b"0" * 400), b'{"other": 9}'),
+        *(
+            b'{"elapsed_s": "x"}',
+            b'{"elapsed_s": 1e999}',
+            b'{"elapsed_s": 1e308}',
+            b'{"elapsed_s": 1%s}' % (b"0" * 400),
+            b'{"other": 9}',
+        ),
         *(b"\xff", b" " * 5000),
     ],
 )

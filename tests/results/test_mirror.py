@@ -166,6 +166,44 @@ def test_a_store_that_fails_for_a_while_is_told_once_and_then_complete(
     assert [each.index for each in load(url).trials] == [0, 1, 2]
 
 
+def test_a_folder_that_went_another_way_than_its_mirror_is_refused(
+    url: str, here: Path, trial: MakeTrial, tmp_path: Path
+) -> None:
+    with writing(here, url, []) as writer:
+        add(writer, trial(0))
+    fetch(url, tmp_path / "there/run")
+    with writing(tmp_path / "there/run", url, []) as other:
+        add(other, trial(1, seed=2))
+    with RunWriter.resume(here) as writer:
+        for index in (1, 2, 3):
+            add(writer, trial(index, seed=1))
+    with pytest.raises(RunError, match=r"holds trials that .* does not, which went another way"):
+        Mirror(here, url, note=print)
+    assert [each.seed for each in load(url).trials] == [7, 2]
+    Mirror(tmp_path / "there/run", url, note=print)
+
+
+def test_what_is_refused_leaves_no_object(url: str, here: Path) -> None:
+    Mirror(here, url, note=print)
+    assert ObjectStore(url).objects() == set()
+
+
+def test_of_two_fetches_into_one_folder_the_slower_is_told(
+    here: Path, trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, there = f"file://{tmp_path}/store/run", tmp_path / "there/run"
+    with writing(here, url, []) as writer:
+        add(writer, trial(0))
+
+    def meanwhile(store: ObjectStore, folder: Path) -> None:
+        there.mkdir()
+        (there / "config.json").touch()
+
+    monkeypatch.setattr("results.fetched._fetch_whole", meanwhile)
+    with pytest.raises(RunError, match=f"{there}: is there already: go on with --resume {there}"):
+        fetch(url, there)
+
+
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_command_that_is_refused_takes_the_mirror_from_none(
     url: str, here: Path, trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, *, ended: bool

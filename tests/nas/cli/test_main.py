@@ -260,3 +260,12 @@ def run(config):
 spaces.run = run
 sys.exit(main(["spaces"]))
 """
+
+
+def test_no_file_of_a_run_has_the_number_of_a_closed_stream() -> None:
+    code = (
+        "import os, sys; from nas.cli import main; main(['spaces']); "
+        "names = {os.readlink(f'/proc/self/fd/{n}') for n in (0, 1, 2)}; sys.exit(names != {'/dev/null'})"
+    )
+    closed = subprocess.run(["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-'], timeout=60, check=False)
+    assert closed.returncode == 0

@@ -193,6 +193,9 @@ def test_a_probe_is_not_waited_for_where_the_user_stops(session: Begin, result: 
 def test_a_probe_that_fails_ends_the_search(session: Begin, result: dict[str, Any] | None) -> None:
     searcher = searcher_of(session(), probe=True)
     searcher.suggest("one")
+    if result is None:
+        searcher.on_trial_complete("one", error=True)
+        assert (searcher.error, searcher.suggest("one")) == (None, {"call": PROBE}), "once more"
     searcher.on_trial_complete("one", result, error=result is None)
     assert isinstance(searcher.error, ProbeFailed)
     assert str(searcher.error) == ("why" if result else "its worker died")
