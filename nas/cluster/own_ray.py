@@ -140,10 +140,13 @@ def processes() -> list[psutil.Process]:
 
 
 def shut_down() -> None:
-    """Disconnect, and end a Ray of our own. In the middle of it Ray's C++ lets SIGTERM kill again where it was ignored,
-    and then waits for a second or more: it is ignored again at once."""
+    """Disconnect, and end a Ray of our own, while the main thread ignores signals. In the middle of it Ray's C++ lets
+    SIGTERM kill again, and then waits for a second or more: it is ignored again at once."""
     import ray
 
+    if threading.current_thread() is not threading.main_thread():
+        ray.shutdown()
+        return
     over, ignored = threading.Event(), ctypes.c_void_p(signal.SIG_IGN.value)
     libc = ctypes.CDLL(None)
     libc.signal.argtypes, libc.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p

@@ -273,8 +273,8 @@ def _train(task: _Task, group: Group) -> TrainResult:
         each = job.recipe.batch_size // group.world
         begun = f"{group.world} workers, {each} images of a step each" if group.world > 1 else "1 worker"
         ray.get(task.mailbox.tell.remote(BEGUN, begun))
-    folder = TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False)
-    with closing(feed), folder as place, beating(task.mailbox) if group.is_first else nullcontext():
+    heart = beating(task.mailbox) if group.is_first else nullcontext()
+    with heart, closing(feed), TrainFolder(task.folder, job, feed.fingerprints, holds_lock=False) as place:
         return train_in(
             place,
             here,
