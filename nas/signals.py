@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-__all__ = ["STOPPING", "StopRequest", "handling", "held_back", "ignoring", "stop_request"]
+__all__ = ["STOPPING", "StopRequest", "handling", "held_back", "ignoring", "silence", "stop_request"]
 
 Handler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,12 +49,17 @@ def _without_terminal(handler: Callable[[int, FrameType | None], Any]) -> Handle
             try:
                 os.write(descriptor, b"")
             except OSError:
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, descriptor)
-                os.close(nowhere)
+                silence(descriptor)
         handler(number, frame)
 
     return on_hangup
+
+
+def silence(descriptor: int) -> None:
+    """What is written there goes nowhere from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from nas.signals import STOPPING, handling
+from nas.signals import STOPPING, handling, silence
 
 __all__ = ["COMMANDS", "main", "parse_command"]
 
@@ -232,12 +232,7 @@ class _Unbreakable:
         try:
             return call()
         except OSError:
-            _silence(self._stream)
-
-
-def _silence(stream: Any) -> None:
-    """What it could not take is not tried again, by Python at exit above all."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            silence(self._stream.fileno())  # what it could not take is not tried again, by Python at exit above all
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -283,9 +278,9 @@ def _main(args: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except OSError as error:
-        # The reader has gone (`nas pareto RUN | head`), of which nothing is said, or the disk that stdout goes to is
-        # full.
+        # The reader has gone (`nas pareto RUN | head`), of which nothing is said, or the disk of stdout is full. Python
+        # is kept from saying it again at exit.
         if not isinstance(error, BrokenPipeError):
             print(f"error: standard output: {error.strerror or error}", file=sys.stderr)
-        _silence(sys.stdout)
+        silence(sys.stdout.fileno())
         return FAILED

@@ -57,7 +57,7 @@ class Machines:
             return
         self._looked_at = now
         self._nodes = [node for node in ray.nodes() if node["Alive"]]
-        sizes = [Node.of(node["Resources"]) for node in self._nodes]
+        sizes = (Node.of(node["Resources"]) for node in self._nodes)
         self._fit = min(self._wanted, sum(size.fits(self._cpus, self._gpus) for size in sizes))
         if self._fit:
             self._fit_at = now
