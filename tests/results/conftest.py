@@ -84,3 +84,8 @@ def new_run(tmp_path: Path, objective: Objective) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    return tmp_path / "here" / "run"

@@ -1,12 +1,9 @@
 """A run's mirror on an object store: at each moment a run, whatever the store and others do to it."""
 
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +12,10 @@ import pytest
 
 import results.mirror
 from results import Objective, Run, RunError, RunWriter, TrialResult, load
-from results.fetched import fetch, fetch_to_cache
-from results.lock import lock_folder, unlock_folder
+from results.fetched import fetch
 from results.mirror import Mirror
 from results.objects import Manifest, ObjectStore
+from tests.results.mirrored import add, writing
 
 MakeTrial = Callable[..., TrialResult]
 DEADLINE_S = 30.0
@@ -34,28 +31,6 @@ def looks_often(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(params=["memory", "file"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"memory://{tmp_path.name}/run" if request.param == "memory" else f"file://{tmp_path}/store/run"
-
-
-@contextmanager
-def writing(folder: Path, url: str, notes: list[str]) -> Iterator[RunWriter]:
-    """A run begun, or gone on with, and mirrored, as a search does it."""
-    mirror = Mirror(folder, url, note=notes.append)
-    if folder.exists():
-        writer = RunWriter.resume(folder)
-    else:
-        writer = RunWriter.create(folder, config={"space": "toy"}, objective=Objective(reference_params=2000))
-    with writer, mirror.of_lines(lambda: writer.sizes):
-        yield writer
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Path:
-    return tmp_path / "here" / "run"
-
-
-def add(writer: RunWriter, trial: TrialResult) -> None:
-    writer.ask(trial.index, trial.decisions)
-    writer.append(trial)
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> None:
@@ -188,22 +163,6 @@ def test_what_is_refused_leaves_no_object(url: str, here: Path) -> None:
     assert ObjectStore(url).objects() == set()
 
 
-def test_of_two_fetches_into_one_folder_the_slower_is_told(
-    here: Path, trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url, there = f"file://{tmp_path}/store/run", tmp_path / "there/run"
-    with writing(here, url, []) as writer:
-        add(writer, trial(0))
-
-    def meanwhile(store: ObjectStore, folder: Path) -> None:
-        there.mkdir()
-        (there / "config.json").touch()
-
-    monkeypatch.setattr("results.fetched._fetch_whole", meanwhile)
-    with pytest.raises(RunError, match=f"{there}: is there already: go on with --resume {there}"):
-        fetch(url, there)
-
-
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_command_that_is_refused_takes_the_mirror_from_none(
     url: str, here: Path, trial: MakeTrial, monkeypatch: pytest.MonkeyPatch, *, ended: bool
@@ -271,23 +230,6 @@ class Half:
         for part in self._parts:
             return bytes(part)
         raise OSError(28, "No space left on device")
-
-
-def test_what_a_killed_fetch_left_goes(here: Path, trial: MakeTrial, tmp_path: Path) -> None:
-    url, there = f"file://{tmp_path}/store/run", tmp_path / "there"
-    with writing(here, url, []) as writer:
-        add(writer, trial(0))
-    left, runs, new = (there / f".fetched-{name}" for name in ("left", "runs", "new"))
-    for folder in (left, runs, new):
-        (folder / "checkpoints").mkdir(parents=True)
-        if folder is not new:
-            os.utime(folder, (0, 0))
-    lock = lock_folder(runs)
-    os.utime(runs, (0, 0))
-    fetch(url, there / "run")
-    unlock_folder(runs, lock)
-    assert [folder.exists() for folder in (left, runs, new)] == [False, True, True]
-    RunWriter.resume(there / "run").close()
 
 
 @pytest.mark.parametrize("then", ["it goes on", "it ends"])
@@ -402,14 +344,3 @@ def test_a_google_store_out_of_reach_is_soon_given_up() -> None:
     assert not within_30_s.equals(within_5_s)
     assert ObjectStore("gs://bucket/run")._files.fs.equals(within_30_s)
     assert ObjectStore("gs://bucket/run?retry_limit_seconds=5")._files.fs.equals(within_5_s)
-
-
-def test_several_may_fetch_one_run_at_once(here: Path, trial: MakeTrial, tmp_path: Path) -> None:
-    url = f"file://{tmp_path}/store/run"
-    with writing(here, url, []) as writer:
-        add(writer, trial(0))
-    with ThreadPoolExecutor(8) as pool:
-        folders = set(pool.map(lambda _: fetch_to_cache(url), range(64)))
-    (folder,) = folders
-    assert len(Run(folder).trials) == 1
-    assert not list(folder.parent.glob(".fetched-*"))
